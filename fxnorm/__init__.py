@@ -1,1 +1,50 @@
-"""fxnorm."""
+"""Bit-accurate fixed-point simulation of neural networks from ONNX, compared with FP32.
+
+>>> import fxnorm as fx
+>>> graph = fx.load("model.onnx")                                      # doctest: +SKIP
+>>> plan = fx.plan(graph, fx.calibrate(graph, samples), format="q5.3")  # doctest: +SKIP
+>>> result = fx.simulate(plan, samples)                                # doctest: +SKIP
+>>> print(fx.compare(fx.reference(graph, samples), result))            # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fxnorm.api import calibrate, compare, load, load_plan, plan, reference, save_plan, simulate
+    from fxnorm.errors import FxnormError
+    from fxnorm.fixed.format import Format, Overflow, Rounding
+
+__all__ = [
+    "Format",
+    "FxnormError",
+    "Overflow",
+    "Rounding",
+    "calibrate",
+    "compare",
+    "load",
+    "load_plan",
+    "plan",
+    "reference",
+    "save_plan",
+    "simulate",
+]
+
+_HOMES = {
+    **dict.fromkeys(("calibrate", "compare", "load", "load_plan", "plan", "reference", "save_plan", "simulate"), "fxnorm.api"),
+    "FxnormError": "fxnorm.errors",
+    **dict.fromkeys(("Format", "Overflow", "Rounding"), "fxnorm.fixed.format"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when asked for: `fxnorm --help` must not pay for NumPy.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

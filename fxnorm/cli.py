@@ -1,0 +1,145 @@
+"""The command line; the only module that knows click."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+
+from fxnorm.errors import FxnormError
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+_PLAN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option("--format", "format", metavar="FORMAT", help="Format of data, for example q5.3 (W=8, I=5 with the sign, F=3) or q5.3:rnd_conv,sat_sym."),
+    click.option("--weight-format", metavar="FORMAT", help="Format of constants, rounded to nearest even.  [default: that of data, signed]"),
+    click.option("--accumulator", metavar="FORMAT", help="Accumulator, obeyed at every addition, for example q10.6:trn,wrap.  [default: the narrowest that cannot overflow]"),
+    click.option("--product-format", metavar="FORMAT", help="Format of each product before it is added.  [default: exact]"),
+    click.option("--rounding", metavar="MODE", help="trn, trn_zero, rnd, rnd_zero, rnd_inf, rnd_min_inf, rnd_conv or rnd_conv_odd.  [default: rnd]"),
+    click.option("--overflow", metavar="MODE", help="wrap, sat, sat_zero or sat_sym.  [default: sat]"),
+    click.option("--normalize", metavar="HOW", help="none (plain format) or pow2 (a power of two per tensor, weights per channel).  [default: pow2]"),
+    click.option("--calibration", metavar="HOW", help="How ranges are taken from data: minmax.  [default: minmax]"),
+    click.option("--batchnorm", metavar="HOW", help="fold (into weights) or rescale (a layer of its own).  [default: fold]"),
+    click.option("--layer", "layers", metavar="NAME:KEY=VALUE", multiple=True, help="An option for the layers of a name or glob pattern; repeatable."),
+    click.option("--config", metavar="TOML", help="All of these from a file; the command line wins."),
+)
+_MODEL_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option("--batch", type=int, metavar="N", help="Size of the model's batch axis where it is free or wrong."),
+    click.option("--dim", "dims", metavar="NAME=SIZE", multiple=True, help="Size of another free dimension; repeatable."),
+)
+_DATA_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option("--data", metavar="FILE", help="Samples: .npz with arrays named as the inputs (and labels), .npy, or a folder of them."),
+    click.option("--calibration-data", metavar="FILE", help="Samples for calibration.  [default: the first 256 of --data]"),
+    click.option("--samples", type=click.IntRange(min=1), metavar="N", help="How many random samples where there is no --data.  [default: 16]"),
+    click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of random samples.  [default: 0]"),
+)
+
+
+def _with(*groups: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
+    def decorate(command: Any) -> Any:
+        for group in reversed(groups):
+            for option in reversed(group):
+                command = option(command)
+        return command
+
+    return decorate
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(package_name="fxnorm")
+def cli() -> None:
+    """Bit-accurate fixed-point simulation of neural networks from ONNX, compared with FP32.
+
+    The main job:  fxnorm simulate model.onnx --format q5.3 --data samples.npz
+    """
+
+
+@cli.command(short_help="Calibrate, plan, run, compare with FP32: the main job.")
+@click.argument("model", metavar="MODEL|PLAN")
+@_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS)
+@click.option("--model", "reference_model", metavar="FILE", help="With PLAN: the model, where it is not where it was.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the result as JSON; - is standard output, and then nothing else is printed there.")
+@click.option("--outputs", metavar="FILE.npz", help="Save the outputs as arrays NAME.codes and NAME.values.")
+@click.option("--trace", metavar="FILE.npz", help="Save every value of the plan likewise.")
+def simulate(**given: Any) -> None:
+    """Run MODEL in fixed point, bit by bit, and say how far it is from FP32, layer by layer.
+
+    With a PLAN (a folder that `fxnorm plan` made) its decisions are run as they are.
+    """
+    from fxnorm.commands import simulate as run
+
+    run(**given)
+
+
+@cli.command(short_help="The decisions alone, as a folder.")
+@click.argument("model", metavar="MODEL")
+@_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS)
+@click.option("-o", "--output", required=True, metavar="PLAN", help="Folder to write.")
+def plan(**given: Any) -> None:
+    """Calibrate MODEL on data, take every fixed-point decision, and save them as the folder PLAN."""
+    from fxnorm.commands import plan as run
+
+    run(**given)
+
+
+@cli.command(short_help="What is in a model or a plan.")
+@click.argument("path", metavar="MODEL|PLAN")
+@_with(_MODEL_OPTIONS)
+@click.option("--json", "json_file", metavar="FILE", help="Write it as JSON; - is standard output.")
+def inspect(**given: Any) -> None:
+    """Print what is in a model or a plan: inputs, outputs, layers, sizes, and what is not supported."""
+    from fxnorm.commands import inspect as run
+
+    run(**given)
+
+
+@cli.command(short_help="Which ONNX operators are supported.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the list as JSON; - is standard output.")
+def ops(**given: Any) -> None:
+    """List the ONNX operators that fxnorm runs, and how."""
+    from fxnorm.commands import ops as run
+
+    run(**given)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line; exit codes are those of the documentation.
+
+    0 done, 1 a comparison failed, 2 wrong usage or bad input, 3 something unsupported, 130 interrupted.
+    """
+    try:
+        code = cli.main(args=arguments, prog_name="fxnorm", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        code = exit_.exit_code
+    except click.Abort:
+        _fail("interrupted")
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except FxnormError as error:
+        _fail(str(error))
+        code = error.exit_code
+    except KeyboardInterrupt:
+        _fail("interrupted")
+        code = 130
+    except BrokenPipeError:
+        # The reader of a pipe went away; there is nobody left to tell.
+        sys.stderr.close()
+        code = 0
+    except MemoryError:
+        _fail("memory: the model or its data need more than this machine has")
+        code = 2
+    sys.exit(int(code or 0))
+
+
+def _fail(message: str) -> None:
+    from fxnorm.report.text import printable_lines
+
+    click.echo(f"fxnorm: error: {printable_lines(message)}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Exact linear algebra: proven fast paths and step-by-step accumulators."""

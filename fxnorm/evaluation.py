@@ -1,0 +1,213 @@
+"""The main job: calibrate, plan, run, compare with FP32, layer by layer and as a whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fxnorm.calibration import Ranges, observe
+from fxnorm.errors import DataError
+from fxnorm.graph.graph import Graph
+from fxnorm.metrics import Error
+from fxnorm.planning.plan import Plan
+from fxnorm.simulation import Simulator, ValueReport, merged
+
+if TYPE_CHECKING:
+    from fxnorm.data import Data
+
+Array = np.ndarray
+
+CALIBRATION_SAMPLES = 256
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class Stopwatch:
+    """Seconds a phase took, in the order of the phases."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to a phase."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run found.
+
+    Attributes
+    ----------
+    plan
+        What was run.
+    samples
+        How many samples were run.
+    reports
+        Counts and errors by value name.
+    accuracy
+        Share of labels met by "fp32" and "fixed"; None without labels. "fp32" is missing where there was no reference.
+    seconds
+        By phase.
+    """
+
+    plan: Plan
+    samples: int
+    reports: Mapping[str, ValueReport]
+    accuracy: Mapping[str, float] | None
+    seconds: Mapping[str, float]
+
+    def output_error(self, name: str) -> Error | None:
+        """Error of a model output; None where there was no reference."""
+        return self.reports[self.plan.outputs[name]].error
+
+
+def chunk_size(graph: Graph) -> int:
+    """Samples per chunk of the FP32 reference that keep its values within a few tens of megabytes."""
+    elements = sum(int(np.prod(value.shape, dtype=np.int64)) for name, value in graph.values.items() if name not in graph.constants)
+    return max(1, min(256, (1 << 23) // max(elements, 1)))
+
+
+def calibrate(graph: Graph, data: Data, progress: Progress | None = None, limit: int = CALIBRATION_SAMPLES) -> Ranges:
+    """Ranges of every value on the first samples.
+
+    Parameters
+    ----------
+    limit
+        How many samples at most.
+    """
+    total = min(limit, data.samples)
+    done = 0
+
+    def chunks() -> Iterator[Mapping[str, Array]]:
+        nonlocal done
+        for chunk in data.chunks(min(chunk_size(graph), total)):
+            count = min(len(next(iter(chunk.values()))), total - done)
+            yield {name: array[:count] for name, array in chunk.items()}
+            done += count
+            if progress is not None:
+                progress("calibrate", done, total)
+            if done >= total:
+                return
+
+    return observe(graph, chunks(), data=data.description, data_sha256=data.sha256)
+
+
+def evaluate(
+    plan: Plan,
+    graph: Graph | None,
+    data: Data,
+    *,
+    stopwatch: Stopwatch | None = None,
+    progress: Progress | None = None,
+    watch: Callable[[str, Array], None] | None = None,
+) -> Evaluation:
+    """Run all samples of a data set in chunks and compare every traced value with FP32.
+
+    Parameters
+    ----------
+    graph
+        The model for the reference; None runs without one.
+    watch
+        Called with the name and codes of every value of every chunk.
+
+    Raises
+    ------
+    DataError
+        If there are labels that do not fit the outputs.
+    """
+    from fxnorm.graph.reference import Reference
+
+    stopwatch = stopwatch or Stopwatch()
+    simulator = Simulator(plan)
+    values = [] if graph is None else _compared(plan, graph)
+    with stopwatch.phase("reference"):
+        reference = None if graph is None else Reference(graph, values)
+    size = simulator.chunk_size()
+    judge = Judge.of(plan, data)
+    done = 0
+    for chunk in data.chunks(size):
+        count = len(next(iter(chunk.values())))
+        with stopwatch.phase("reference"):
+            expected = None if reference is None else reference.run(chunk)
+        with stopwatch.phase("simulate"):
+            codes = simulator.run(chunk, expected, watch)
+        if judge is not None:
+            encoding = plan.values[judge.value].encoding
+            judge.add("fixed", encoding.decode(codes[judge.value]), done)
+            if expected is not None:
+                judge.add("fp32", expected[judge.value], done)
+        done += count
+        if progress is not None:
+            progress("simulate", done, data.samples)
+    return Evaluation(plan, done, simulator.reports, None if judge is None else judge.accuracy(), dict(stopwatch.seconds))
+
+
+def _compared(plan: Plan, graph: Graph) -> list[str]:
+    """Values that both have: floating-point inputs, traced layers, outputs."""
+    names = [name for name in plan.inputs if name not in plan.integer_inputs]
+    names += [layer.output for layer in plan.layers if layer.traced]
+    return [name for name in dict.fromkeys(names) if name in graph.values]
+
+
+@dataclass
+class Judge:
+    """Counts right answers: the arg-max over the last axis of the first output that has more than one class.
+
+    Attributes
+    ----------
+    value
+        Name of that output's value.
+    labels
+        Right class of every answer.
+    per_sample
+        Answers a sample gives.
+    right
+        Right answers so far, by who gave them.
+    """
+
+    value: str
+    labels: Array
+    per_sample: int
+    right: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: Plan, data: Data) -> Judge | None:
+        """Judge for a data set; None where it has no labels."""
+        if data.labels is None:
+            return None
+        for value in plan.outputs.values():
+            shape = plan.values[value].shape
+            if shape and shape[-1] > 1:
+                per_sample = int(np.prod(shape[:-1], dtype=np.int64))
+                if len(data.labels) != per_sample * data.samples:
+                    raise DataError(
+                        f"labels: there must be one for each of the {per_sample * data.samples} answers, not {len(data.labels)}"
+                    )
+                if data.labels.size and not 0 <= int(data.labels.min()) <= int(data.labels.max()) < shape[-1]:
+                    raise DataError(
+                        f"labels: must lie in 0..{shape[-1] - 1}, the classes of the model's output, "
+                        f"not {int(data.labels.min())}..{int(data.labels.max())}"
+                    )
+                return cls(value, data.labels, per_sample)
+        raise DataError("labels: the model has no output with more than one class to compare them with; leave them out")
+
+    def add(self, who: str, scores: Array, first: int) -> None:
+        """Take in answers [samples, *shape] whose first sample has this number."""
+        answers = merged(scores).reshape(-1, scores.shape[-1]).argmax(axis=-1)
+        start = first * self.per_sample
+        right = np.count_nonzero(answers == self.labels[start : start + len(answers)])
+        self.right[who] = self.right.get(who, 0) + int(right)
+
+    def accuracy(self) -> dict[str, float]:
+        """Share of right answers."""
+        return {who: count / len(self.labels) for who, count in self.right.items()}

@@ -1,0 +1,1 @@
+"""Numbers: formats and their spellings, exact arithmetic on codes, interchange with fxpmath."""

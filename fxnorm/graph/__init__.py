@@ -1,0 +1,1 @@
+"""The model: import from ONNX, simplification, and the FP32 reference."""

@@ -1,0 +1,97 @@
+"""Expansion of functions: those a model brings along, and those by which onnx defines an operator that is not known otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fxnorm.errors import ModelError
+from fxnorm.graph.inference import schema, type_proto
+from fxnorm.graph.model_file import first_line
+
+if TYPE_CHECKING:
+    import onnx
+    import onnx_ir as ir
+
+
+def stamp_versions(model: ir.Model) -> None:
+    """Record with every node the opset version by which it is to be read, so that bodies of different opsets can be mixed."""
+    for graph in (model.graph, *model.functions.values()):
+        for node in graph.all_nodes():
+            if node.version is None:
+                node.version = graph.opset_imports.get(node.domain) or model.opset_imports.get(node.domain)
+
+
+def inline_functions(model: ir.Model) -> None:
+    """Put the body of every function of the model in the place of its calls.
+
+    Raises
+    ------
+    ModelError
+        If a body cannot be put there.
+    """
+    from onnx_ir.passes.common import InlinePass
+
+    if not model.functions:
+        return
+    stamp_versions(model)
+    imports = dict(model.graph.opset_imports)
+    for function in model.functions.values():
+        imports = {**function.opset_imports, **imports}
+    model.graph.opset_imports.update(imports)
+    for function in model.functions.values():
+        function.opset_imports.update({domain: imports[domain] for domain in function.opset_imports})
+    try:
+        InlinePass()(model)
+    except Exception as error:  # the pass raises ValueError, PreconditionError and what its cloner wraps
+        raise ModelError(
+            f"functions: cannot be expanded: {first_line(error)}; export the model with its functions inlined"
+        ) from error
+    model.functions.clear()
+
+
+def expand_operators(model: ir.Model, nodes: Sequence[ir.Node], version: int) -> None:
+    """Put the body by which onnx defines an operator in the place of each of these nodes.
+
+    Parameters
+    ----------
+    nodes
+        Nodes of operators that have such a body; types and shapes of their inputs are known.
+    version
+        Opset version of ONNX's own domain.
+    """
+    import onnx_ir as ir
+
+    for number, node in enumerate(nodes):
+        proto = function_proto(node, model.opset_imports.get(node.domain, version))
+        if proto is None:
+            continue
+        node.overload = f"expanded_{number}"
+        proto.domain, proto.name, proto.overload = node.domain, node.op_type, node.overload
+        for inner in proto.node:
+            inner.name = f"{node.name}/{inner.op_type}"
+        function = ir.from_proto(proto)
+        model.functions[function.identifier()] = function
+    inline_functions(model)
+
+
+def function_proto(node: ir.Node, version: int) -> onnx.FunctionProto | None:
+    """The body by which onnx defines a node's operator, for the types of its inputs."""
+    import onnx
+    import onnx_ir as ir
+
+    definition = schema(node.domain, node.op_type, version)
+    if definition is None:
+        return None
+    if definition.has_function:
+        versions = [number for number in definition.function_opset_versions if number <= version]
+        if versions:
+            return onnx.FunctionProto.FromString(definition.get_function_with_opset_version(max(versions)))
+    versions = [number for number in definition.context_dependent_function_opset_versions if number <= version]
+    if not versions:
+        return None
+    types = [(onnx.TypeProto() if value is None else type_proto(value)).SerializeToString() for value in node.inputs]
+    body = definition.get_context_dependent_function_with_opset_version(
+        max(versions), ir.to_proto(node).SerializeToString(), types
+    )
+    return onnx.FunctionProto.FromString(body) if body else None

@@ -1,0 +1,328 @@
+"""Import of ONNX models: from a file to a `Graph` in which every shape is known and only what depends on the inputs is left."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from fxnorm.errors import FxnormError, ModelError, UnsupportedError, UsageError
+from fxnorm.graph.graph import Attribute, Graph, Node, Value
+
+if TYPE_CHECKING:
+    import onnx
+    import onnx_ir as ir
+
+    from fxnorm.graph.binding import Binding
+    from fxnorm.graph.model_file import ModelFile
+    from fxnorm.graph.simplify import Known, Simplifier
+
+MAX_ROUNDS: Final = 16
+"""How deeply operators may be defined by other operators."""
+
+
+def load(
+    source: str | os.PathLike[str] | onnx.ModelProto | ir.Model,
+    *,
+    batch: int | None = None,
+    dims: Mapping[str, int] | None = None,
+    outputs: Sequence[str] | None = None,
+    known: Known | None = None,
+) -> Graph:
+    """Import an ONNX model of opset 6 or later.
+
+    Parameters
+    ----------
+    source
+        Path of the file, or a model in memory, which is left as it is.
+    batch
+        Size of the first dimension of the inputs. Default: the model's own; 1 where the model leaves it free.
+    dims
+        Sizes of other free dimensions, by name.
+    outputs
+        Names of the model outputs to keep. Default: all.
+    known
+        ``known(domain, op, version)`` tells whether an operator can be lowered. An operator that is not known is expanded where onnx
+        defines it by other operators. Default: every operator is known.
+
+    Returns
+    -------
+    Graph
+        Opset 21 or, where the model's is newer, the model's own. float16, bfloat16 and float64 values are float32 values.
+
+    Raises
+    ------
+    ModelError
+        If the file is no sound ONNX model, its shapes do not fit together, or a weight is infinite or NaN. Infinite bounds of Clip, Min
+        and Max and infinite entries of masks (operands of Add, of Where, and the value of Pad) are accepted.
+    UnsupportedError
+        If the shape of a value depends on the data, or an operator is unknown.
+    UsageError
+        If `batch`, `dims` or `outputs` name what the model does not have.
+    """
+    import onnx_ir as ir
+
+    from fxnorm.graph.model_file import first_line, read
+    from fxnorm.graph.validation import validate
+
+    file = read(source)
+    validate(file.proto)
+    try:
+        model = ir.from_proto(file.proto)
+        if file.path is not None:
+            ir.external_data.set_base_dir(model.graph, str(file.path.absolute().parent))
+        return _import(model, file, batch, dims or {}, outputs, known)
+    except FxnormError:
+        raise
+    except RecursionError:
+        raise ModelError("model: is nested too deeply to be read; export it again") from None
+    except (ir.serde.SerdeError, ir.passes.PassError) as error:
+        raise ModelError(f"model: cannot be read: {first_line(error)}") from error
+
+
+def _import(
+    model: ir.Model,
+    file: ModelFile,
+    batch: int | None,
+    dims: Mapping[str, int],
+    outputs: Sequence[str] | None,
+    known: Known | None,
+) -> Graph:
+    from onnx_ir.passes import common
+
+    from fxnorm.graph.binding import bind_inputs
+    from fxnorm.graph.functions import inline_functions, stamp_versions
+    from fxnorm.graph.modernize import TARGET
+
+    graph = model.graph
+    common.RemoveInitializersFromInputsPass()(model)
+    if not graph.inputs:
+        raise ModelError("model: must have at least one input that is not a constant; export it again")
+    _keep_outputs(graph, outputs)
+    stamp_versions(model)
+    inline_functions(model)
+    graph.sort()
+    common.RemoveUnusedNodesPass()(model)
+    binding = bind_inputs(graph, batch, dims)
+    graph.opset_imports[""] = max(TARGET, graph.opset_imports.get("", TARGET))
+    walk = _simplify(model, binding, known)
+    _check_finite(walk)
+    common.RemoveUnusedNodesPass()(model)
+    common.RemoveUnusedOpsetsPass()(model)
+    graph.opset_imports.setdefault("", TARGET)
+    model.ir_version = max(model.ir_version or 0, 10)
+    return _freeze(model, file, binding, walk)
+
+
+def _keep_outputs(graph: ir.Graph, outputs: Sequence[str] | None) -> None:
+    if outputs is None:
+        return
+    by_name = {value.name: value for value in graph.outputs}
+    for name in outputs:
+        if name not in by_name:
+            raise UsageError(
+                f"output {name!r}: the model has no such output; it has: {', '.join(str(n) for n in by_name)}"
+            )
+    if not outputs:
+        raise UsageError("outputs: at least one must be kept")
+    kept = [by_name[name] for name in dict.fromkeys(outputs)]
+    graph.outputs.clear()
+    graph.outputs.extend(kept)
+
+
+def _simplify(model: ir.Model, binding: Binding, known: Known | None) -> Simplifier:
+    """Walk over the graph until no operator is left that onnx defines by others and that is not known."""
+    from fxnorm.graph.functions import expand_operators
+    from fxnorm.graph.rewrites import REWRITES
+    from fxnorm.graph.simplify import Simplifier
+
+    graph = model.graph
+    declared = _declared_types(graph, binding)
+    rebound = None if binding.rebound is None or binding.batch is None else (binding.rebound, binding.batch)
+    for _ in range(MAX_ROUNDS):
+        walk = Simplifier(graph, model.opset_imports, REWRITES, known, declared, rebound)
+        walk.run()
+        if not walk.expandable:
+            break
+        expand_operators(model, walk.expandable, model.opset_imports[""])
+    if walk.unresolved or walk.expandable:
+        raise UnsupportedError(_unsupported(walk, known))
+    return walk
+
+
+def _unsupported(walk: Simplifier, known: Known | None) -> list[str]:
+    """Why a graph could not be resolved: the operators at fault, and every other one that is not known."""
+    from fxnorm.graph.inference import schema
+
+    reasons: dict[str, str] = {}
+    for node in walk.graph:
+        label, version = f"{node.name} ({node.op_type})", walk.version(node)
+        if schema(node.domain, node.op_type, version) is None:
+            where = f"of domain {node.domain}" if node.domain else f"in opset {version}"
+            reasons[label] = f"{label}: there is no such operator {where}"
+        elif known is not None and not known(node.domain, node.op_type, version):
+            reasons[label] = f"{label}: the operator is not supported"
+        elif node in walk.unresolved and all(value is None or walk.is_resolved(value) for value in node.inputs):
+            reasons[label] = f"{label}: the shape of its output depends on the data"
+    return list(reasons.values())
+
+
+def _declared_types(graph: ir.Graph, binding: Binding) -> dict[str, ir.TypeAndShape]:
+    """What the file says of its values, with free dimensions bound; nothing where another batch than the file's is asked for."""
+    import onnx_ir as ir
+
+    if binding.rebound is not None:
+        return {}
+    found = {}
+    for node in graph:
+        for value in node.outputs:
+            if value.name and value.type is not None and value.shape is not None:
+                sizes = [_declared_size(size, axis, binding) for axis, size in enumerate(value.shape)]
+                found[value.name] = ir.TypeAndShape(value.type, ir.Shape(sizes))
+    return found
+
+
+def _declared_size(size: int | ir.SymbolicDim, axis: int, binding: Binding) -> int | str | None:
+    if isinstance(size, int):
+        return size
+    if size.value is None:
+        return binding.batch if axis == 0 and binding.free_batch else None
+    return binding.symbols.get(size.value, size.value)
+
+
+def _check_finite(walk: Simplifier) -> None:
+    """Refuse NaN in any constant, and infinity in those that are not bounds or masks."""
+    for value, origin in walk.nonfinite.items():
+        if not value.uses() and not value.is_graph_output():
+            continue
+        array = walk.constants[value]
+        kind = "NaN" if bool(np.isnan(array).any()) else "infinite"
+        if kind == "infinite" and all(_may_be_infinite(node, index) for node, index in value.uses()):
+            continue
+        users = ", ".join(f"{node.name} ({node.op_type})" for node in list(value.consumers())[:3]) or "an output"
+        raise ModelError(
+            f"initializer {origin!r}: weights must be finite numbers, but it holds {kind} values, used by {users}; train or export again"
+        )
+
+
+def _may_be_infinite(node: ir.Node, index: int) -> bool:
+    if node.domain:
+        return False
+    allowed = {"Clip": (1, 2), "Where": (1, 2), "Pad": (2,), "Add": (0, 1), "Min": None, "Max": None}
+    if node.op_type not in allowed:
+        return False
+    places = allowed[node.op_type]
+    return places is None or index in places
+
+
+def _freeze(model: ir.Model, file: ModelFile, binding: Binding, walk: Simplifier) -> Graph:
+    """Describe the simplified model as a `Graph`, and let the model itself accept any number of samples where the batch is free."""
+    import onnx_ir as ir
+
+    graph = model.graph
+    if binding.free_batch:
+        _free_reshapes(walk)
+    values: dict[str, Value] = {}
+    everything = [*graph.inputs, *graph.initializers.values(), *(value for node in graph for value in node.outputs)]
+    for value in everything:
+        if value.name:
+            values[value.name] = _value(value, walk)
+    names: set[str] = set()
+    for node in graph:
+        node.name = _unique_name(node, names)
+    nodes = tuple(_node(node, walk) for node in graph)
+    constants = {value.name: array for value, array in walk.constants.items() if value.is_initializer() and value.name}
+    for value in (value for node in graph for value in node.outputs):
+        value.shape = None
+    if binding.free_batch:
+        for value in graph.inputs:
+            rest = () if value.shape is None else value.shape[1:]
+            value.shape = ir.Shape(["batch", *rest])
+    return Graph(
+        nodes=nodes,
+        inputs=tuple(value.name or "" for value in graph.inputs),
+        outputs=tuple(value.name or "" for value in graph.outputs),
+        values=values,
+        constants=constants,
+        path=file.path,
+        sha256=file.sha256,
+        batch=binding.batch,
+        free_batch=binding.free_batch,
+        model=model,
+    )
+
+
+def _free_reshapes(walk: Simplifier) -> None:
+    """Let Reshapes whose target was computed from the batch size keep whatever first dimension they meet."""
+    from fxnorm.graph.modernize import integer, set_input
+
+    for node in walk.graph:
+        if node.domain or node.op_type != "Reshape":
+            continue
+        source, target = node.inputs[0], walk.array(node.inputs[1])
+        if source is None or target is None or not target.size or int(target[0]) <= 0:
+            continue
+        dims = walk.shape(source)
+        keeps = bool(dims) and dims[0] == int(target[0]) and not integer(node, "allowzero", 0)
+        if not keeps and (-1 in target or math.prod(dims) == 0):
+            continue
+        changed = np.array(target, dtype=np.int64)
+        changed[0] = 0 if keeps else -1
+        set_input(node, 1, walk.constant(changed, f"{node.name}_shape"))
+    for value in list(walk.graph.initializers.values()):
+        if not value.uses() and not value.is_graph_output():
+            walk.graph.initializers.pop(value.name or "")
+
+
+def _value(value: ir.Value, walk: Simplifier) -> Value:
+    import onnx_ir as ir
+
+    name = value.name or ""
+    dtype = value.dtype
+    if dtype is None or dtype == ir.DataType.STRING:
+        raise ModelError(f"value {name!r}: must hold numbers; cut the text processing off the model")
+    return Value(name, walk.shape(value), np.dtype(dtype.numpy()))
+
+
+def _unique_name(node: ir.Node, names: set[str]) -> str:
+    name = node.name or ""
+    if not name or name in names:
+        name = f"{node.op_type}_{next((value.name for value in node.outputs if value.name), '')}"
+    candidate, count = name, 1
+    while candidate in names:
+        count += 1
+        candidate = f"{name}_{count}"
+    names.add(candidate)
+    return candidate
+
+
+def _node(node: ir.Node, walk: Simplifier) -> Node:
+    return Node(
+        op=node.op_type,
+        name=node.name or "",
+        inputs=tuple("" if value is None else value.name or "" for value in node.inputs),
+        outputs=tuple(value.name or "" for value in node.outputs),
+        attributes={
+            name: value for name, attribute in node.attributes.items() if (value := _attribute(attribute)) is not None
+        },
+        version=walk.version(node),
+        domain=node.domain,
+    )
+
+
+def _attribute(attribute: ir.Attr) -> Attribute | None:
+    """Value of an attribute; None for subgraphs and types, which no lowering reads."""
+    import onnx_ir as ir
+
+    kinds = ir.AttributeType
+    match attribute.type:
+        case kinds.INT | kinds.FLOAT | kinds.STRING:
+            return attribute.value  # type: ignore[no-any-return]
+        case kinds.INTS | kinds.FLOATS | kinds.STRINGS:
+            return tuple(attribute.value)
+        case kinds.TENSOR:
+            return np.asarray(attribute.as_tensor().numpy())
+    return None

@@ -1,0 +1,290 @@
+"""Checks of a model as it was read, before anything is computed from it.
+
+Whatever passes here can be handed to onnx-ir and to onnx's own inference without surprises: every name is declared once, every tensor
+has the number of bytes its shape asks for, and no attribute divides by zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from fxnorm.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
+
+OLDEST_OPSET: Final = 6
+MAX_ELEMENTS: Final = 1 << 30
+MAX_NODES: Final = 1_000_000
+MAX_DEPTH: Final = 100
+_POSITIVE: Final = frozenset(
+    {"strides", "kernel_shape", "dilations", "group", "blocksize", "num_groups", "num_outputs"}
+)
+_ATTRIBUTE_LIMIT: Final = 1 << 31
+
+
+def validate(proto: onnx.ModelProto) -> None:
+    """Check a model's structure; normalize the name of ONNX's own domain and name nodes that have no name.
+
+    Raises
+    ------
+    ModelError
+        Naming the first offender.
+    """
+    _check_opsets(proto)
+    if not proto.graph.output:
+        raise ModelError("model: a model needs at least one output, but this one has none; export it again")
+    functions = {(function.domain, function.name) for function in proto.functions}
+    for function in proto.functions:
+        where = f"function {function.name!r}"
+        _check_nodes(function.node, set(function.input), where)
+        known = {*function.input, *(name for node in function.node for name in node.output)}
+        _check_declared(function.output, known, where)
+    _check_graph(proto.graph, frozenset(), "graph")
+    _check_expansion(proto, functions)
+
+
+def elements(dims: Iterable[int], where: str) -> int:
+    """Number of elements of a shape.
+
+    Raises
+    ------
+    ModelError
+        If a dimension is negative or there are more than 2^30 elements.
+    """
+    shape = tuple(dims)
+    if any(size < 0 for size in shape):
+        raise ModelError(f"{where}: dimensions must not be negative, but its shape is {list(shape)}")
+    count = math.prod(shape)
+    if count > MAX_ELEMENTS:
+        raise ModelError(f"{where}: a tensor may have at most 2^30 elements, but its shape {list(shape)} has {count}")
+    return count
+
+
+def stored_bytes(tensor: onnx.TensorProto, where: str) -> int:
+    """Bytes that a tensor's shape and type ask for, packed."""
+    count = elements(tensor.dims, where)
+    return (count * _bits(tensor.data_type, where) + 7) // 8
+
+
+def _bits(data_type: int, where: str) -> int:
+    import onnx_ir as ir
+
+    try:
+        dtype = ir.DataType(data_type)
+        if dtype in (ir.DataType.UNDEFINED, ir.DataType.STRING):
+            raise ValueError
+        return int(dtype.bitwidth)
+    except (ValueError, TypeError, KeyError):
+        raise ModelError(
+            f"{where}: element type {data_type} is not a number; only numeric tensors can be computed"
+        ) from None
+
+
+def _check_opsets(proto: onnx.ModelProto) -> None:
+    import onnx
+
+    if proto.ir_version > onnx.IR_VERSION:
+        raise ModelError(
+            f"model: IR version {proto.ir_version} is newer than the installed onnx knows ({onnx.IR_VERSION}); upgrade onnx"
+        )
+    if not proto.opset_import:
+        raise ModelError(
+            "model: no opset is declared; it is damaged, or older than opset 6: export it again at opset 13 or later"
+        )
+    for imports in (proto.opset_import, *(function.opset_import for function in proto.functions)):
+        for opset in imports:
+            if opset.domain == "ai.onnx":
+                opset.domain = ""
+            if opset.domain:
+                continue
+            newest = onnx.defs.onnx_opset_version()
+            if opset.version < OLDEST_OPSET:
+                raise ModelError(
+                    f"model: opset {opset.version} is too old, {OLDEST_OPSET} to {newest} are read; export it again at opset 13 or later"
+                )
+            if opset.version > newest:
+                raise ModelError(
+                    f"model: opset {opset.version} is newer than the installed onnx knows ({newest}); upgrade onnx, or export it again "
+                    f"at opset {newest}"
+                )
+
+
+def _check_graph(graph: onnx.GraphProto, outer: frozenset[str], where: str) -> None:
+    declared: set[str] = set()
+    for value in graph.input:
+        if not value.name:
+            raise ModelError(f"{where}: every input needs a name")
+        if value.name in declared:
+            raise ModelError(f"{where}: input {value.name!r} is declared twice; export the model again")
+        declared.add(value.name)
+    for tensor in graph.initializer:
+        check_tensor(tensor, f"initializer {tensor.name!r}")
+    names = [t.name for t in graph.initializer] + [s.values.name for s in graph.sparse_initializer]
+    if "" in names:
+        raise ModelError(f"{where}: every initializer needs a name")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ModelError(f"{where}: initializer {twice!r} is declared twice; export the model again")
+    declared.update(names)
+    known = _check_nodes(graph.node, declared, where, outer)
+    _check_declared([value.name for value in graph.output], known | outer, where)
+
+
+def _check_nodes(
+    nodes: Sequence[onnx.NodeProto], declared: set[str], where: str, outer: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """Check names, attributes and order of nodes; return every name that they and `declared` define."""
+    producers: dict[str, int] = {}
+    for index, node in enumerate(nodes):
+        if node.domain == "ai.onnx":
+            node.domain = ""
+        if not node.name:
+            node.name = f"{node.op_type}_{next((name for name in node.output if name), index)}"
+        for name in node.output:
+            if not name:
+                continue
+            if name in declared or name in producers:
+                raise ModelError(
+                    f"{label(node)}: output {name!r} is already the name of another value; export the model again"
+                )
+            producers[name] = index
+    known = frozenset(declared) | frozenset(producers)
+    for node in nodes:
+        _check_declared([name for name in node.input if name], known | outer, label(node))
+        _check_attributes(node, known | outer)
+    _check_acyclic(nodes, producers, where)
+    return known
+
+
+def _check_declared(names: Iterable[str], known: Iterable[str], where: str) -> None:
+    for name in names:
+        if name not in known:
+            raise ModelError(
+                f"{where}: nothing in the model makes the value {name!r} that it uses; the model is damaged"
+            )
+
+
+def _check_acyclic(nodes: Sequence[onnx.NodeProto], producers: dict[str, int], where: str) -> None:
+    import graphlib
+
+    if all(producers.get(name, -1) < index for index, node in enumerate(nodes) for name in _reads(node)):
+        return  # already in order, the usual case
+    depends = {
+        index: {producers[name] for name in _reads(node) if name in producers} for index, node in enumerate(nodes)
+    }
+    try:
+        graphlib.TopologicalSorter(depends).prepare()
+    except graphlib.CycleError as error:
+        loop = [label(nodes[index]) for index in error.args[1]]
+        shown = " → ".join(loop if len(loop) <= 6 else [*loop[:3], "…", *loop[-2:]])
+        raise ModelError(f"{where}: nodes must not depend on themselves, but these form a cycle: {shown}") from None
+
+
+def _reads(node: onnx.NodeProto) -> set[str]:
+    """Names that a node reads, those of its subgraphs included."""
+    names = {name for name in node.input if name}
+    for attribute in node.attribute:
+        for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            for inner in graph.node:
+                names |= _reads(inner)
+    return names
+
+
+def _check_attributes(node: onnx.NodeProto, known: frozenset[str]) -> None:
+    import onnx
+
+    seen: set[str] = set()
+    for attribute in node.attribute:
+        where = f"{label(node)}: attribute {attribute.name!r}"
+        if attribute.name in seen:
+            raise ModelError(f"{where} is given twice; export the model again")
+        seen.add(attribute.name)
+        if attribute.type == onnx.AttributeProto.UNDEFINED and not attribute.ref_attr_name:
+            raise ModelError(f"{where} has no type; the model is damaged")
+        numbers = [*attribute.ints, *([attribute.i] if attribute.type == onnx.AttributeProto.INT else [])]
+        if attribute.name in _POSITIVE and any(number < 1 for number in numbers):
+            raise ModelError(f"{where} must be positive, not {numbers if attribute.ints else numbers[0]}")
+        if attribute.name in (_POSITIVE | {"pads"}) and any(abs(number) >= _ATTRIBUTE_LIMIT for number in numbers):
+            raise ModelError(f"{where} must stay below 2^31, not {numbers}")
+        for tensor in (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors):
+            check_tensor(tensor, where, strings=True)
+        for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            _check_graph(graph, known, where)
+
+
+def check_tensor(tensor: onnx.TensorProto, where: str, strings: bool = True) -> None:
+    """Check that a tensor holds as many bytes or numbers as its shape and type ask for."""
+    import onnx
+
+    if strings and tensor.data_type == onnx.TensorProto.STRING:
+        held, needed = len(tensor.string_data), elements(tensor.dims, where)
+        if held != needed:
+            raise ModelError(f"{where}: its shape {list(tensor.dims)} needs {needed} strings, but it holds {held}")
+        return
+    needed = stored_bytes(tensor, where)
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        return  # checked against its file when the model was read
+    if tensor.HasField("raw_data"):
+        if len(tensor.raw_data) != needed:
+            raise ModelError(
+                f"{where}: its shape {list(tensor.dims)} needs {needed} bytes, but it holds {len(tensor.raw_data)}"
+            )
+        return
+    _check_typed_data(tensor, needed, where)
+
+
+def _check_typed_data(tensor: onnx.TensorProto, needed: int, where: str) -> None:
+    import onnx_ir as ir
+
+    dtype, count = ir.DataType(tensor.data_type), math.prod(tensor.dims)
+    match dtype:
+        case ir.DataType.FLOAT:
+            held = len(tensor.float_data)
+        case ir.DataType.COMPLEX64:
+            held, count = len(tensor.float_data), 2 * count
+        case ir.DataType.DOUBLE:
+            held = len(tensor.double_data)
+        case ir.DataType.COMPLEX128:
+            held, count = len(tensor.double_data), 2 * count
+        case ir.DataType.INT64:
+            held = len(tensor.int64_data)
+        case ir.DataType.UINT32 | ir.DataType.UINT64:
+            held = len(tensor.uint64_data)
+        case _:
+            held = len(tensor.int32_data)
+            count = needed if dtype.bitwidth < 8 else count  # several values share a byte, one byte an entry
+    if held != count:
+        raise ModelError(f"{where}: its shape {list(tensor.dims)} needs {count} numbers, but it holds {held}")
+
+
+def _check_expansion(proto: onnx.ModelProto, functions: set[tuple[str, str]]) -> None:
+    """Refuse functions that call themselves, and those that would grow beyond all bounds when they are expanded."""
+    calls = {
+        (function.domain, function.name): [(node.domain, node.op_type) for node in function.node]
+        for function in proto.functions
+    }
+    sizes: dict[tuple[str, str], int] = {}
+
+    def size(key: tuple[str, str], above: tuple[tuple[str, str], ...]) -> int:
+        if key not in calls:
+            return 1
+        if key in above or len(above) > MAX_DEPTH:
+            raise ModelError(
+                f"function {key[1]!r}: a function must not call itself, nor nest deeper than {MAX_DEPTH}; export the model again"
+            )
+        if key not in sizes:
+            sizes[key] = sum(size(call, (*above, key)) for call in calls[key])
+        return sizes[key]
+
+    total = sum(size((node.domain, node.op_type), ()) for node in proto.graph.node)
+    total = max([total, *(size(key, ()) for key in functions)])
+    if total > MAX_NODES:
+        raise ModelError(f"model: at most {MAX_NODES} nodes are read, but its functions expand to {total}")
+
+
+def label(node: onnx.NodeProto) -> str:
+    """How messages name a node."""
+    return f"{node.name} ({node.op_type})"

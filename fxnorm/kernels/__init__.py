@@ -1,0 +1,1 @@
+"""Kernels: hardware blocks in exact integers, one a module."""

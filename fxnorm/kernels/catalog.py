@@ -1,0 +1,52 @@
+"""Every kernel, and the parts that kernels are made of: what a plan may hold."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fxnorm.fixed.exponential import Exp2
+from fxnorm.fixed.functions import DirectTable
+from fxnorm.fixed.roots import Reciprocal
+from fxnorm.fixed.segments import SegmentTable
+from fxnorm.kernels import movement
+from fxnorm.kernels.divide import Divide
+from fxnorm.kernels.elementwise import Elementwise
+from fxnorm.kernels.kernel import Kernel
+from fxnorm.kernels.linear import Linear, Window
+from fxnorm.kernels.matmul import MatMul
+from fxnorm.kernels.pool import Pool, Reduce
+from fxnorm.kernels.rescale import ScaleAndShift
+from fxnorm.kernels.softmax import LogSoftmax, Softmax
+from fxnorm.kernels.stage import Rescale
+from fxnorm.kernels.table import Function
+
+KERNELS: Final[tuple[type[Kernel], ...]] = (
+    Linear,
+    MatMul,
+    Elementwise,
+    Divide,
+    ScaleAndShift,
+    Function,
+    Pool,
+    Reduce,
+    Softmax,
+    LogSoftmax,
+    movement.Movement,
+    movement.Concat,
+    movement.Lookup,
+)
+PARTS: Final[tuple[type, ...]] = (
+    Window,
+    Rescale,
+    DirectTable,
+    SegmentTable,
+    Exp2,
+    Reciprocal,
+    movement.Reshape,
+    movement.Transpose,
+    movement.Slice,
+    movement.Take,
+    movement.Pad,
+    movement.Spread,
+    movement.Broadcast,
+)

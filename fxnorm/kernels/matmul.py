@@ -1,0 +1,151 @@
+"""Matrix product of two values that both depend on the input (attention scores, for instance), or of one with a constant on its left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from fxnorm.engine import products, replay
+from fxnorm.fixed.format import Format
+from fxnorm.kernels.encoding import Encoding, encode_constant
+from fxnorm.kernels.kernel import Kernel, Operation, Policy
+from fxnorm.kernels.linear import clip_codes, narrow, signed_format
+from fxnorm.kernels.stage import Rescale, Tally
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class MatMul(Kernel):
+    """acc = Σ a·b over k, ascending; y = rescale(acc).
+
+    Attributes
+    ----------
+    left, right
+        Codes of the operand that is constant; None where it is an input. At least one is an input.
+    vector_left, vector_right
+        Whether the operand is a vector (rank 1), to be read as one row or one column.
+    stage, accumulator, product, product_bits, exact, bound
+        As in `Linear`.
+    """
+
+    kind: ClassVar[str] = "matmul"
+    left: Array | None
+    right: Array | None
+    vector_left: bool
+    vector_right: bool
+    stage: Rescale
+    accumulator: Format
+    product: Format | None
+    product_bits: int
+    exact: bool
+    bound: int
+
+    def run(self, inputs: Sequence[Array], tally: Tally) -> Array:
+        """Inputs [samples, ..., m, k] and [samples, ..., k, n], broadcast as ONNX's MatMul does."""
+        given = iter(inputs)
+        a = next(given) if self.left is None else self.left[None]
+        b = next(given) if self.right is None else self.right[None]
+        a = a[..., None, :] if self.vector_left else a
+        b = b[..., :, None] if self.vector_right else b
+        a, b = align(a, b)
+        if self.exact:
+            acc = products.matmul(a, b, self.bound)
+        else:
+            acc, count = replay.accumulate(a, b, np.zeros(1, np.int64), replay.Accumulator(self.accumulator, self.product_bits, self.product))
+            tally.accumulator_overflow += count
+        tally.additions += acc.size * a.shape[-1]
+        y = self.stage.run(acc, tally)
+        y = y[..., 0, :] if self.vector_left else y
+        return y[..., 0] if self.vector_right else y
+
+    def accumulator_format(self) -> Format:
+        """Format of the accumulator, in the normalized units of a times b."""
+        return self.accumulator
+
+    def accumulator_proof(self) -> str:
+        """Whether the worst case over all inputs fits."""
+        return "cannot overflow" if self.exact else "may overflow: quantized at every addition"
+
+
+def align(*arrays: Array) -> tuple[Array, ...]:
+    """Insert axes behind the samples so that ONNX's broadcasting, which counts from the last axis, holds per sample."""
+    rank = max(array.ndim for array in arrays)
+    return tuple(array.reshape(array.shape[0], *(1,) * (rank - array.ndim), *array.shape[1:]) for array in arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class MatMulOperation(Operation):
+    """alpha · a @ b in real numbers.
+
+    Attributes
+    ----------
+    length
+        Values per sum, k.
+    left, right
+        The operand that is constant, float64; None where it is an input.
+    vector_left, vector_right
+        Whether the operand has rank 1.
+    low, high
+        Clip of a fused activation, in real numbers.
+    """
+
+    length: int
+    left: Array | None = None
+    right: Array | None = None
+    vector_left: bool = False
+    vector_right: bool = False
+    low: float | None = None
+    high: float | None = None
+
+    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> MatMul:
+        """One scale an operand; an accumulator that holds k largest products."""
+        given = iter(inputs)
+        operands: list[Encoding] = []
+        constants: list[Array | None] = []
+        for constant in (self.left, self.right):
+            if constant is None:
+                operands.append(next(given))
+                constants.append(None)
+            else:
+                codes, encoding = encode_constant(constant, policy.weight_format, policy.normalize)
+                operands.append(encoding)
+                constants.append(narrow(codes))
+        for operand in operands:
+            products.check_width(operand.format.width + (not operand.format.signed))
+        a, b = operands
+        product_bits = a.format.fraction_bits + b.format.fraction_bits
+        bound = self.length * math.prod(max(-operand.format.min_code, operand.format.max_code) for operand in operands)
+        accumulator, accumulator_bits, exact = choose_accumulator(policy, bound, product_bits, self.length)
+        low, high = clip_codes(self.low, self.high, output)
+        stage_bound = bound if exact else max(-accumulator.min_code, accumulator.max_code)
+        shift = output.lsb - (a.exponent + b.exponent - accumulator_bits)
+        return MatMul(
+            left=constants[0],
+            right=constants[1],
+            vector_left=self.vector_left,
+            vector_right=self.vector_right,
+            stage=Rescale(output.format, shift, low=low, high=high, bound=stage_bound),
+            accumulator=accumulator,
+            product=policy.product_format,
+            product_bits=product_bits,
+            exact=exact,
+            bound=bound,
+        )
+
+
+def choose_accumulator(policy: Policy, bound: int, product_bits: int, length: int) -> tuple[Format, int, bool]:
+    """Accumulator format, its fractional bits, and whether it holds every sum of exact products as it is."""
+    product = policy.product_format
+    if policy.accumulator is not None:
+        format_ = policy.accumulator
+        keeps = product is None and format_.fraction_bits == product_bits
+        return format_, format_.fraction_bits, keeps and format_.lowest_code <= -bound and bound <= format_.max_code
+    if product is not None:
+        bound = length * max(-product.min_code, product.max_code)
+        return signed_format(-bound, bound, product.fraction_bits), product.fraction_bits, False
+    return signed_format(-bound, bound, product_bits), product_bits, True

@@ -1,0 +1,190 @@
+"""Softmax and its logarithm in integers: subtract the maximum, 2**-t by table, exact sum, reciprocal, one rounding.
+
+The datapath, for codes x of one group with P = `bits`::
+
+    d   = min(max(x) - x, limit)                 exact
+    t   = (d · log2e) >> log2e_shift             d · 2**lsb · log2(e) with P fraction bits
+    e   = 2**-(fraction of t), P bits, >> (integer part of t); exactly 2**P where d = 0
+    S   = Σ e                                    exact
+    y   = rescale(e · r · 2**-exponent)          r · 2**-exponent ≈ 1 / S
+    log: y = rescale(-(d · 2**lsb) - ln(S · 2**-P))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar
+
+import numpy as np
+
+from fxnorm.engine import products
+from fxnorm.errors import PlanError
+from fxnorm.fixed import arith
+from fxnorm.fixed.exponential import MAX_BITS, Exp2
+from fxnorm.fixed.format import Format, Overflow, Rounding
+from fxnorm.fixed.functions import Table, build
+from fxnorm.fixed.reals import real_function
+from fxnorm.fixed.roots import Reciprocal
+from fxnorm.fixed.words import bit_length
+from fxnorm.kernels.encoding import Encoding
+from fxnorm.kernels.kernel import Kernel, Operation, Policy
+from fxnorm.kernels.stage import Rescale, Tally
+
+Array = np.ndarray
+
+GUARD_BITS = 8
+LOG_BITS = 31
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax(Kernel):
+    """Softmax along one axis.
+
+    Attributes
+    ----------
+    axis
+        Axis of the input's shape (samples not counted).
+    bits
+        P: fraction bits of t, of the exponentials and of the reciprocal.
+    limit
+        Distance from the maximum at which exponentials are zero.
+    log2e, log2e_shift
+        log2(e) times the input's step, as an integer with P + log2e_shift fraction bits.
+    exponential, reciprocal
+        Tables.
+    stage
+        Rescale of e · r, whose fraction has `fraction_bits` bits.
+    fraction_bits
+        Fraction bits of that product when its exponent is brought to one place for all sums.
+    bound
+        Largest magnitude of it.
+    """
+
+    kind: ClassVar[str] = "softmax"
+    axis: int
+    bits: int
+    limit: int
+    log2e: int
+    log2e_shift: int
+    exponential: Exp2
+    reciprocal: Reciprocal
+    stage: Rescale
+    fraction_bits: int
+    bound: int
+
+    def run(self, inputs: Sequence[Array], tally: Tally) -> Array:
+        """Input [samples, *shape]."""
+        _, e = _exponentials(self, inputs[0])
+        total = e.sum(axis=self.axis + 1, keepdims=True)
+        mantissa, exponent = self.reciprocal.run(total)
+        wide = products.integers(e, self.bound)
+        return self.stage.run(wide * mantissa << np.asarray(self.fraction_bits - exponent, wide.dtype), tally)
+
+
+@dataclass(frozen=True, eq=False)
+class LogSoftmax(Kernel):
+    """Logarithm of softmax along one axis.
+
+    Attributes
+    ----------
+    axis, bits, limit, log2e, log2e_shift, exponential
+        As in `Softmax`.
+    logarithm
+        ln of a mantissa in [1, 2), which has the format's F fraction bits in and LOG_BITS out.
+    ln2
+        ln 2 with LOG_BITS fraction bits.
+    shifts
+        Places to the left by which d and the logarithm are brought to one step.
+    stage, bound
+        Rescale of their sum, and its largest magnitude.
+    """
+
+    kind: ClassVar[str] = "log_softmax"
+    axis: int
+    bits: int
+    limit: int
+    log2e: int
+    log2e_shift: int
+    exponential: Exp2
+    logarithm: Table
+    ln2: int
+    shifts: tuple[int, int]
+    stage: Rescale
+    bound: int
+
+    def run(self, inputs: Sequence[Array], tally: Tally) -> Array:
+        """Input [samples, *shape]."""
+        d, e = _exponentials(self, inputs[0])
+        total = e.sum(axis=self.axis + 1, keepdims=True)
+        place = bit_length(total) - 1
+        fraction = self.logarithm.input.fraction_bits
+        mantissa = np.where(place > fraction, total >> np.maximum(place - fraction, 0), total << np.maximum(fraction - place, 0))
+        logarithm = self.logarithm.run(mantissa)[0] + (place - self.bits) * self.ln2
+        wide = products.integers(d, self.bound) << self.shifts[0]
+        return self.stage.run(-wide - (products.integers(logarithm, self.bound) << self.shifts[1]), tally)
+
+
+def _exponentials(kernel: Softmax | LogSoftmax, x: Array) -> tuple[Array, Array]:
+    """Distances from the maximum, and 2**P · exp of minus those distances."""
+    d = x.max(axis=kernel.axis + 1, keepdims=True) - x
+    near = np.minimum(d, kernel.limit)
+    wide = products.integers(near, kernel.limit * kernel.log2e)
+    t = arith.shift_round(wide * kernel.log2e, kernel.log2e_shift, Rounding.TRN).astype(np.int64)
+    power = t >> kernel.bits
+    e = kernel.exponential.run(t & ((1 << kernel.bits) - 1)) >> np.minimum(power, kernel.bits + 1)
+    return d, np.where(d == 0, np.int64(1) << kernel.bits, e)
+
+
+@dataclass(frozen=True, slots=True)
+class SoftmaxOperation(Operation):
+    """Softmax over `length` values along `axis`, or its logarithm."""
+
+    axis: int
+    length: int
+    log: bool
+
+    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Softmax | LogSoftmax:  # noqa: ARG002
+        """Inner words are 8 bits wider than the result, so that only the last rounding is seen."""
+        x = inputs[0]
+        bits = max(output.format.width, x.format.width if self.log else 0, 8) + GUARD_BITS
+        if bits > MAX_BITS:
+            raise PlanError(f"softmax: results of up to {MAX_BITS - GUARD_BITS} bits can be had, not {bits - GUARD_BITS}")
+        # d < 2^(W + 1), so that W + 2 further bits leave the product with an error below one unit of t.
+        # Steps too small to be seen take more of them, so that the factor keeps its digits.
+        log2e_shift = x.format.width + 2 + max(0, -x.lsb - bits)
+        log2e = _log2e(x.lsb, bits + log2e_shift)
+        # Where t reaches P + 1 the exponential is zero.
+        limit = min(-(-((bits + 2) << (bits + log2e_shift)) // log2e), (1 << (x.format.width + 1)) - 1)
+        common = (self.axis, bits, limit, log2e, log2e_shift, Exp2(bits))
+        if self.log:
+            return self._logarithm(x, output, common)
+        sum_bits = bits + max(self.length - 1, 1).bit_length() + 1
+        fraction_bits = bits + sum_bits
+        bound = 1 << (2 * bits + 1 + sum_bits)
+        stage = Rescale(output.format, output.lsb + fraction_bits, bound=bound)
+        return Softmax(*common, Reciprocal(bits), stage, fraction_bits, bound)
+
+    def _logarithm(self, x: Encoding, output: Encoding, common: tuple[int, int, int, int, int, Exp2]) -> LogSoftmax:
+        bits = common[1]
+        fraction = min(bits, LOG_BITS - 1)
+        source = Format(fraction + 1, 1, False)
+        target = Format(LOG_BITS, 0, False, Rounding.RND, Overflow.SAT)
+        logarithm = build(real_function("log"), source, -fraction, target, -LOG_BITS)
+        lsb = min(x.lsb, -LOG_BITS)
+        shifts = (x.lsb - lsb, -LOG_BITS - lsb)
+        span = 1 << (x.format.width + 1)
+        largest_log = (bits + max(self.length - 1, 1).bit_length() + 2) << LOG_BITS
+        bound = (span << shifts[0]) + (largest_log << shifts[1])
+        stage = Rescale(output.format, output.lsb - lsb, bound=bound)
+        return LogSoftmax(*common, logarithm, round(Fraction(math.log(2.0)) * 2**LOG_BITS), shifts, stage, bound)
+
+
+def _log2e(lsb: int, fraction_bits: int) -> int:
+    """log2(e) · 2**lsb with some fraction bits, rounded; from enough digits for any of them."""
+    from mpmath import mp
+
+    with mp.workprec(abs(lsb) + fraction_bits + 64):
+        return int(mp.nint(mp.ldexp(1 / mp.ln(2), lsb + fraction_bits)))

@@ -1,0 +1,1 @@
+"""From ONNX operators to the operations of the hardware; one family of operators a module."""

@@ -1,0 +1,175 @@
+"""Gemm, MatMul, Conv and ConvTranspose."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fxnorm.graph.graph import Node
+from fxnorm.kernels.linear import LinearOperation, Window
+from fxnorm.kernels.matmul import MatMulOperation
+from fxnorm.kernels.movement import Move, MoveOperation, PadValue, Slice, Spread, Transpose
+from fxnorm.kernels.elementwise import ElementwiseOperation
+from fxnorm.lowering.attributes import integer, integers, number, text
+from fxnorm.lowering.builder import Builder
+from fxnorm.lowering.network import Refusal
+
+Array = np.ndarray
+
+
+def matmul(builder: Builder, node: Node) -> None:
+    """MatMul: a dense layer where the right operand is a constant matrix, else a product of two values."""
+    left, right = builder.constant(node, 0), builder.constant(node, 1)
+    a, b = builder.shape(node.inputs[0]), builder.shape(node.inputs[1])
+    if left is None and right is not None and right.ndim == 2:
+        weights = right.astype(np.float64).T
+        builder.add(node, LinearOperation(weights, np.zeros(len(weights))), node.inputs[:1])
+        return
+    inputs = tuple(name for name, constant in zip(node.inputs, (left, right), strict=True) if constant is None)
+    operation = MatMulOperation(a[-1], left, right, vector_left=len(a) == 1, vector_right=len(b) == 1)
+    builder.add(node, operation, inputs)
+
+
+def gemm(builder: Builder, node: Node) -> None:
+    """Gemm: alpha · A' B' + beta · C; a dense layer where B (and C) are constant."""
+    alpha, beta = number(node, "alpha", 1.0), number(node, "beta", 1.0)
+    transposed_a, transposed_b = integer(node, "transA", 0), integer(node, "transB", 0)
+    a_constant, b_constant = builder.constant(node, 0), builder.constant(node, 1)
+    has_c = len(node.inputs) > 2 and bool(node.inputs[2]) and beta != 0.0
+    c = builder.constant(node, 2) if has_c else None
+    rows, columns = builder.graph.shape(node.outputs[0])
+    x = node.inputs[0]
+    if a_constant is None and transposed_a:
+        m, k = builder.shape(x)
+        x = builder.between(node, MoveOperation((Transpose((1, 0)),)), (x,), (k, m))
+    if a_constant is None and b_constant is not None:
+        weights = alpha * b_constant.astype(np.float64)
+        weights = weights if transposed_b else weights.T
+        bias = np.zeros(len(weights))
+        per_row = c is not None and c.ndim == 2 and c.shape[0] > 1
+        if c is not None and not per_row:
+            bias = bias + beta * c.astype(np.float64).reshape(-1)
+        operation = LinearOperation(weights, bias)
+        if not has_c or (c is not None and not per_row):
+            builder.add(node, operation, (x,))
+            return
+        y = builder.between(node, operation, (x,), (rows, columns))
+    else:
+        left = None if a_constant is None else alpha * (a_constant.T if transposed_a else a_constant).astype(np.float64)
+        right = None
+        b = node.inputs[1]
+        if b_constant is not None:
+            right = (b_constant.T if transposed_b else b_constant).astype(np.float64)
+        elif transposed_b:
+            n, k = builder.shape(b)
+            b = builder.between(node, MoveOperation((Transpose((1, 0)),)), (b,), (k, n))
+        if left is None and alpha != 1.0:
+            raise Refusal(f"alpha must be 1 where both matrices are computed, not {alpha}")
+        length = builder.shape(node.inputs[0])[0 if transposed_a else 1]
+        product = MatMulOperation(length, left, right)
+        inputs = tuple(name for name, constant in ((x, left), (b, right)) if constant is None)
+        if not has_c:
+            builder.add(node, product, inputs)
+            return
+        y = builder.between(node, product, inputs, (rows, columns))
+    if c is not None:
+        builder.add(node, ElementwiseOperation("add", (None, beta * c.astype(np.float64))), (y,))
+        return
+    if beta != 1.0:
+        raise Refusal(f"beta must be 1 where C is computed, not {beta}")
+    builder.add(node, ElementwiseOperation("add", (None, None)), (y, node.inputs[2]))
+
+
+def conv(builder: Builder, node: Node) -> None:
+    """Conv over any number of spatial axes, with groups, strides, dilations and every kind of padding."""
+    weights = builder.required(node, 1, "the weights of a convolution").astype(np.float64)
+    bias = builder.optional(node, 2, "the bias of a convolution")
+    shape = builder.shape(node.inputs[0])
+    window = sliding_window(node, shape, weights.shape[2:])
+    groups = integer(node, "group", 1)
+    if weights.shape[1] * groups != shape[1]:
+        raise Refusal(f"weights for {weights.shape[1] * groups} input channels meet an input of {shape[1]}")
+    terms = np.zeros(len(weights)) if bias is None else bias.astype(np.float64)
+    builder.add(node, LinearOperation(weights, terms, window, groups), node.inputs[:1])
+
+
+def conv_transpose(builder: Builder, node: Node) -> None:
+    """ConvTranspose: zeros between the inputs, then the convolution with the mirrored kernel."""
+    kernel_weights = builder.required(node, 1, "the weights of a transposed convolution").astype(np.float64)
+    bias = builder.optional(node, 2, "the bias of a transposed convolution")
+    shape = builder.shape(node.inputs[0])
+    kernel, spatial = kernel_weights.shape[2:], shape[2:]
+    rank, groups = len(kernel), integer(node, "group", 1)
+    strides = integers(node, "strides", (1,) * rank)
+    dilations = integers(node, "dilations", (1,) * rank)
+    extents = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
+    output = builder.graph.shape(node.outputs[0])[2:]
+    begins, ends = _transpose_pads(node, spatial, output, strides, extents)
+    # [c, o / g, *k] → [o, c / g, *k], mirrored.
+    inputs, per_group = kernel_weights.shape[:2]
+    grouped = kernel_weights.reshape(groups, inputs // groups, per_group, *kernel).swapaxes(1, 2)
+    mirrored = np.flip(grouped.reshape(groups * per_group, inputs // groups, *kernel), axis=tuple(range(2, 2 + rank)))
+    moves: list[Move | PadValue] = [Spread((1, 1, *strides))]
+    pads = [(e - 1 - b, e - 1 - a) for e, b, a in zip(extents, begins, ends, strict=True)]
+    moves.append(PadValue(((0, 0), (0, 0), *((max(b, 0), max(a, 0)) for b, a in pads)), 0.0))
+    inner = [(n - 1) * s + 1 + max(b, 0) + max(a, 0) for n, s, (b, a) in zip(spatial, strides, pads, strict=True)]
+    for axis, (before, after) in enumerate(pads):
+        if before < 0 or after < 0:
+            inner[axis] += min(before, 0) + min(after, 0)
+            moves.append(Slice(axis + 2, -min(before, 0), 1, inner[axis]))
+    x = builder.between(node, MoveOperation(tuple(moves)), node.inputs[:1], (*shape[:2], *inner))
+    ones, zeros = (1,) * rank, (0,) * rank
+    terms = np.zeros(len(mirrored)) if bias is None else bias.astype(np.float64)
+    builder.add(node, LinearOperation(mirrored, terms, Window(kernel, ones, dilations, zeros, zeros), groups), (x,))
+
+
+def _transpose_pads(
+    node: Node, spatial: tuple[int, ...], output: tuple[int, ...], strides: tuple[int, ...], extents: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What is cut off at both ends; output_padding is a negative cut at the end."""
+    full = [(n - 1) * s + e for n, s, e in zip(spatial, strides, extents, strict=True)]
+    begins: tuple[int, ...]
+    if "output_shape" in node.attributes or text(node, "auto_pad", "NOTSET").startswith("SAME"):
+        total = [f - o for f, o in zip(full, output, strict=True)]
+        # Where output_padding is given with output_shape, the specification adds it to the total.
+        extra = integers(node, "output_padding", (0,) * len(full))
+        total = [t + e for t, e in zip(total, extra, strict=True)]
+        upper = text(node, "auto_pad", "NOTSET") == "SAME_UPPER"
+        begins = tuple(t // 2 if upper else t - t // 2 for t in total)
+    else:
+        pads = integers(node, "pads", (0,) * 2 * len(full)) if text(node, "auto_pad", "NOTSET") == "NOTSET" else (0,) * 2 * len(full)
+        begins = pads[: len(full)]
+    return begins, tuple(f - o - b for f, o, b in zip(full, output, begins, strict=True))
+
+
+def sliding_window(node: Node, shape: tuple[int, ...], kernel: tuple[int, ...]) -> Window:
+    """Geometry of Conv and of the pools, auto_pad resolved; ceil_mode is the pools' own business.
+
+    Parameters
+    ----------
+    shape
+        Input [batch, c, *spatial].
+    """
+    rank, spatial = len(kernel), shape[2:]
+    if len(spatial) != rank:
+        raise Refusal(f"a kernel of {rank} spatial axes meets an input of {len(spatial)}")
+    strides = integers(node, "strides", (1,) * rank)
+    dilations = integers(node, "dilations", (1,) * rank)
+    extents = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
+    mode = text(node, "auto_pad", "NOTSET")
+    if mode in {"SAME_UPPER", "SAME_LOWER"}:
+        total = tuple(max((math.ceil(n / s) - 1) * s + e - n, 0) for n, s, e in zip(spatial, strides, extents, strict=True))
+        small = tuple(t // 2 for t in total)
+        large = tuple(t - t // 2 for t in total)
+        begins, ends = (small, large) if mode == "SAME_UPPER" else (large, small)
+    elif mode in {"VALID", "NOTSET"}:
+        pads = integers(node, "pads", (0,) * 2 * rank) if mode == "NOTSET" else (0,) * 2 * rank
+        begins, ends = pads[:rank], pads[rank:]
+    else:
+        raise Refusal(f"auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, not {mode}")
+    if any(p < 0 for p in (*begins, *ends)):
+        raise Refusal(f"pads must not be negative, not {[*begins, *ends]}")
+    return Window(kernel, strides, dilations, begins, ends)
+
+

@@ -1,0 +1,1 @@
+"""The plan: options, the planner, and plans as files."""

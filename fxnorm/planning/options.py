@@ -1,0 +1,183 @@
+"""What a user may choose for a plan: formats, modes, normalization, for the whole network or by layer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from fxnorm.errors import FormatError, UsageError
+from fxnorm.fixed.format import Format, Overflow, Rounding
+from fxnorm.kernels.kernel import Policy
+
+NORMALIZATIONS: Final = ("none", "pow2")
+CALIBRATIONS: Final = ("minmax",)
+BATCHNORMS: Final = ("fold", "rescale")
+ACCUMULATOR_WIDTH: Final = 128
+LAYER_KEYS: Final = ("format", "weight-format", "accumulator", "product-format", "rounding", "overflow", "normalize")
+
+_RULE = re.compile(r"(?P<pattern>.+):(?P<key>[a-z-]+)=(?P<value>[^=]*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRule:
+    """One `--layer NAME:KEY=VALUE`.
+
+    Attributes
+    ----------
+    pattern
+        A layer's name, or a glob pattern of it.
+    key, value
+        One of `LAYER_KEYS` and its text.
+    """
+
+    pattern: str
+    key: str
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> LayerRule:
+        """Read `NAME:KEY=VALUE`; the name may hold colons."""
+        match = _RULE.fullmatch(text)
+        if match is None:
+            raise UsageError(f"--layer: must be NAME:KEY=VALUE, not {text!r}; for instance --layer 'conv*:format=q8.8'")
+        if match["key"] not in LAYER_KEYS:
+            raise UsageError(f"--layer {text!r}: the key must be one of {', '.join(LAYER_KEYS)}, not {match['key']!r}")
+        return cls(match["pattern"], match["key"], match["value"])
+
+    def matches(self, name: str) -> bool:
+        """Whether it speaks of a layer."""
+        return self.pattern == name or fnmatchcase(name, self.pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything that decides a plan but the model and the data.
+
+    Attributes
+    ----------
+    format
+        Format of data, as text (see `fxnorm.fixed.format.Format.parse`).
+    weight_format
+        Format of constants; by default signed, of the data's width and fractional bits.
+    accumulator, product_format
+        Explicit formats, obeyed at every addition; None: exact.
+    rounding, overflow
+        Modes of formats that are spelled without them.
+    normalize
+        "none" or "pow2".
+    calibration
+        "minmax".
+    batchnorm
+        "fold" (into the weights) or "rescale" (a layer of its own).
+    layers
+        Rules for single layers; the last one that matches wins.
+    """
+
+    format: str
+    weight_format: str | None = None
+    accumulator: str | None = None
+    product_format: str | None = None
+    rounding: str | None = None
+    overflow: str | None = None
+    normalize: str = "pow2"
+    calibration: str = "minmax"
+    batchnorm: str = "fold"
+    layers: tuple[LayerRule, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        _one_of("--normalize", self.normalize, NORMALIZATIONS)
+        _one_of("--calibration", self.calibration, CALIBRATIONS)
+        _one_of("--batchnorm", self.batchnorm, BATCHNORMS)
+        for option, value, kind in (("--rounding", self.rounding, Rounding), ("--overflow", self.overflow, Overflow)):
+            if value is not None:
+                _one_of(option, value, tuple(kind))
+        self.policy("")
+
+    @classmethod
+    def make(cls, format: str, *, layers: Iterable[str] = (), **chosen: Any) -> Options:
+        """Build from keyword arguments as the Python API and the command line have them; None means "not given"."""
+        names = {entry.name for entry in fields(cls)}
+        for name in chosen:
+            if name not in names:
+                raise UsageError(f"plan: there is no option {name!r}; the options are {', '.join(sorted(names))}")
+        given = {name: value for name, value in chosen.items() if value is not None}
+        return cls(str(format), layers=tuple(LayerRule.parse(text) for text in layers), **given)
+
+    def policy(self, name: str) -> Policy:
+        """What holds for one layer."""
+        chosen: dict[str, str | None] = {
+            "format": self.format,
+            "weight-format": self.weight_format,
+            "accumulator": self.accumulator,
+            "product-format": self.product_format,
+            "rounding": self.rounding,
+            "overflow": self.overflow,
+            "normalize": self.normalize,
+        }
+        for rule in self.layers:
+            if rule.matches(name):
+                chosen[rule.key] = rule.value
+        return _policy(chosen)
+
+    def unused(self, names: Iterable[str]) -> tuple[LayerRule, ...]:
+        """Rules that speak of no layer."""
+        listed = list(names)
+        return tuple(rule for rule in self.layers if not any(rule.matches(name) for name in listed))
+
+    def record(self) -> Mapping[str, Any]:
+        """The options as plain data, for the plan's file."""
+        plain = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        plain["layers"] = [f"{rule.pattern}:{rule.key}={rule.value}" for rule in self.layers]
+        return plain
+
+
+def _policy(chosen: Mapping[str, str | None]) -> Policy:
+    for key, kind in (("rounding", Rounding), ("overflow", Overflow)):
+        value = chosen[key]
+        if value is not None:
+            _one_of(f"--layer {key}", value, tuple(kind))
+    normalize = chosen["normalize"]
+    assert normalize is not None
+    _one_of("--layer normalize", normalize, NORMALIZATIONS)
+    text = chosen["format"]
+    assert text is not None
+    format_ = read_format("--format", text, chosen)
+    weight_text = chosen["weight-format"]
+    if weight_text is None:
+        weight = Format(format_.width, format_.integer_bits, True)
+    else:
+        weight = read_format("--weight-format", weight_text, chosen)
+    accumulator, product = chosen["accumulator"], chosen["product-format"]
+    return Policy(
+        format=format_,
+        weight_format=weight,
+        accumulator=None if accumulator is None else read_format("--accumulator", accumulator, chosen, ACCUMULATOR_WIDTH),
+        product_format=None if product is None else read_format("--product-format", product, chosen, ACCUMULATOR_WIDTH),
+        normalize=normalize,
+    )
+
+
+def read_format(option: str, text: str, chosen: Mapping[str, str | None], max_width: int = 32) -> Format:
+    """Read a format, with the modes that were given for all of them; refuse two modes that contradict."""
+    rounding = None if chosen["rounding"] is None else Rounding(chosen["rounding"])
+    overflow = None if chosen["overflow"] is None else Overflow(chosen["overflow"])
+    try:
+        plain = Format.parse(text, max_width=max_width)
+        read = Format.parse(text, rounding=rounding, overflow=overflow, max_width=max_width)
+    except FormatError as error:
+        raise FormatError(f"{option}: {error}") from None
+    if option == "--format" and ((rounding not in (None, read.rounding)) or (overflow not in (None, read.overflow))):
+        raise UsageError(
+            f"{option} {text}: its own modes {plain.rounding},{plain.overflow} contradict "
+            f"--rounding {chosen['rounding'] or '(none)'} --overflow {chosen['overflow'] or '(none)'}; give each mode once"
+        )
+    return read
+
+
+def _one_of(option: str, value: str, allowed: Iterable[str]) -> None:
+    listed = [str(entry) for entry in allowed]
+    if value not in listed:
+        raise UsageError(f"{option}: must be one of {', '.join(listed)}, not {value!r}")

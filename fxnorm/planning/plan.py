@@ -1,0 +1,93 @@
+"""The plan: every fixed-point decision, frozen. Simulator, emitter, cost model and reports only read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from fxnorm.kernels.encoding import Encoding
+from fxnorm.kernels.kernel import Kernel
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A kernel and its place in the network.
+
+    Attributes
+    ----------
+    name
+        Name of the first ONNX node that it stands for.
+    op
+        The ONNX operators that it stands for, joined by "+".
+    kernel
+        What the hardware does.
+    inputs, output
+        Value names.
+    traced
+        Whether the FP32 model has a value named as the output.
+    """
+
+    name: str
+    op: str
+    kernel: Kernel
+    inputs: tuple[str, ...]
+    output: str
+    traced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlanValue:
+    """One value between kernels: its shape (samples not counted) and how it is held."""
+
+    shape: tuple[int, ...]
+    encoding: Encoding
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the hardware computes one network.
+
+    Attributes
+    ----------
+    layers
+        In the order in which they run.
+    inputs
+        Values that a sample gives.
+    integer_inputs
+        Those of them that are indices: taken as they are.
+    outputs
+        Model output name → value name.
+    values
+        Every value.
+    model_path, model_sha256
+        The model that it was made from.
+    data, data_sha256
+        The calibration data: what it was, in words, and its digest.
+    options
+        What the user chose, as plain data.
+    """
+
+    layers: tuple[Layer, ...]
+    inputs: tuple[str, ...]
+    integer_inputs: tuple[str, ...]
+    outputs: Mapping[str, str]
+    values: Mapping[str, PlanValue]
+    model_path: str
+    model_sha256: str
+    data: str
+    data_sha256: str
+    options: Mapping[str, Any]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over every decision; the model's path and the words about the data are not part of it."""
+        from fxnorm.planning.storage import digest
+
+        return digest(self)
+
+    @property
+    def format(self) -> str:
+        """The data format that was asked for, as text."""
+        return str(self.options["format"])
