@@ -33,7 +33,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("calibrate", "compare", "load", "load_plan", "plan", "reference", "save_plan", "simulate"), "fxnorm.api"),
+    **dict.fromkeys(
+        ("calibrate", "compare", "load", "load_plan", "plan", "reference", "save_plan", "simulate"), "fxnorm.api"
+    ),
     "FxnormError": "fxnorm.errors",
     **dict.fromkeys(("Format", "Overflow", "Rounding"), "fxnorm.fixed.format"),
 }

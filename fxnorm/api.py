@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fxnorm.calibration import Ranges, observe
-from fxnorm.samples import bind
 from fxnorm.evaluation import chunk_size
 from fxnorm.graph.graph import Graph
 from fxnorm.metrics import Error
 from fxnorm.planning import storage
 from fxnorm.planning.options import Options
 from fxnorm.planning.plan import Plan
+from fxnorm.samples import bind
 from fxnorm.simulation import Result, merged, simulate
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ Array = np.ndarray
 Samples = Array | Mapping[str, Array]
 
 
-def load(source: str | Path | onnx.ModelProto, *, batch: int | None = None, dims: Mapping[str, int] | None = None) -> Graph:
+def load(
+    source: str | Path | onnx.ModelProto, *, batch: int | None = None, dims: Mapping[str, int] | None = None
+) -> Graph:
     """Import an ONNX model.
 
     Parameters
@@ -76,7 +78,9 @@ def calibrate(graph: Graph, samples: Samples) -> Ranges:
     return observe(graph, chunks, data=f"{count} samples from memory", data_sha256=digest.hexdigest())
 
 
-def plan(graph: Graph, ranges: Ranges, format: str, *, layers: tuple[str, ...] | list[str] = (), **options: Any) -> Plan:
+def plan(
+    graph: Graph, ranges: Ranges, format: str, *, layers: tuple[str, ...] | list[str] = (), **options: Any
+) -> Plan:
     """Take every fixed-point decision.
 
     Parameters

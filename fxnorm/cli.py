@@ -13,26 +13,70 @@ from fxnorm.errors import FxnormError
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 _PLAN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option("--format", "format", metavar="FORMAT", help="Format of data, for example q5.3 (W=8, I=5 with the sign, F=3) or q5.3:rnd_conv,sat_sym."),
-    click.option("--weight-format", metavar="FORMAT", help="Format of constants, rounded to nearest even.  [default: that of data, signed]"),
-    click.option("--accumulator", metavar="FORMAT", help="Accumulator, obeyed at every addition, for example q10.6:trn,wrap.  [default: the narrowest that cannot overflow]"),
-    click.option("--product-format", metavar="FORMAT", help="Format of each product before it is added.  [default: exact]"),
-    click.option("--rounding", metavar="MODE", help="trn, trn_zero, rnd, rnd_zero, rnd_inf, rnd_min_inf, rnd_conv or rnd_conv_odd.  [default: rnd]"),
+    click.option(
+        "--format",
+        "format",
+        metavar="FORMAT",
+        help="Format of data, for example q5.3 (W=8, I=5 with the sign, F=3) or q5.3:rnd_conv,sat_sym.",
+    ),
+    click.option(
+        "--weight-format",
+        metavar="FORMAT",
+        help="Format of constants, rounded to nearest even.  [default: that of data, signed]",
+    ),
+    click.option(
+        "--accumulator",
+        metavar="FORMAT",
+        help="Accumulator, obeyed at every addition, for example q10.6:trn,wrap.  [default: the narrowest that cannot overflow]",
+    ),
+    click.option(
+        "--product-format", metavar="FORMAT", help="Format of each product before it is added.  [default: exact]"
+    ),
+    click.option(
+        "--rounding",
+        metavar="MODE",
+        help="trn, trn_zero, rnd, rnd_zero, rnd_inf, rnd_min_inf, rnd_conv or rnd_conv_odd.  [default: rnd]",
+    ),
     click.option("--overflow", metavar="MODE", help="wrap, sat, sat_zero or sat_sym.  [default: sat]"),
-    click.option("--normalize", metavar="HOW", help="none (plain format) or pow2 (a power of two per tensor, weights per channel).  [default: pow2]"),
+    click.option(
+        "--normalize",
+        metavar="HOW",
+        help="none (plain format) or pow2 (a power of two per tensor, weights per channel).  [default: pow2]",
+    ),
     click.option("--calibration", metavar="HOW", help="How ranges are taken from data: minmax.  [default: minmax]"),
-    click.option("--batchnorm", metavar="HOW", help="fold (into weights) or rescale (a layer of its own).  [default: fold]"),
-    click.option("--layer", "layers", metavar="NAME:KEY=VALUE", multiple=True, help="An option for the layers of a name or glob pattern; repeatable."),
+    click.option(
+        "--batchnorm", metavar="HOW", help="fold (into weights) or rescale (a layer of its own).  [default: fold]"
+    ),
+    click.option(
+        "--layer",
+        "layers",
+        metavar="NAME:KEY=VALUE",
+        multiple=True,
+        help="An option for the layers of a name or glob pattern; repeatable.",
+    ),
     click.option("--config", metavar="TOML", help="All of these from a file; the command line wins."),
 )
 _MODEL_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--batch", type=int, metavar="N", help="Size of the model's batch axis where it is free or wrong."),
-    click.option("--dim", "dims", metavar="NAME=SIZE", multiple=True, help="Size of another free dimension; repeatable."),
+    click.option(
+        "--dim", "dims", metavar="NAME=SIZE", multiple=True, help="Size of another free dimension; repeatable."
+    ),
 )
 _DATA_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option("--data", metavar="FILE", help="Samples: .npz with arrays named as the inputs (and labels), .npy, or a folder of them."),
-    click.option("--calibration-data", metavar="FILE", help="Samples for calibration.  [default: the first 256 of --data]"),
-    click.option("--samples", type=click.IntRange(min=1), metavar="N", help="How many random samples where there is no --data.  [default: 16]"),
+    click.option(
+        "--data",
+        metavar="FILE",
+        help="Samples: .npz with arrays named as the inputs (and labels), .npy, or a folder of them.",
+    ),
+    click.option(
+        "--calibration-data", metavar="FILE", help="Samples for calibration.  [default: the first 256 of --data]"
+    ),
+    click.option(
+        "--samples",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="How many random samples where there is no --data.  [default: 16]",
+    ),
     click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of random samples.  [default: 0]"),
 )
 
@@ -60,7 +104,12 @@ def cli() -> None:
 @click.argument("model", metavar="MODEL|PLAN")
 @_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS)
 @click.option("--model", "reference_model", metavar="FILE", help="With PLAN: the model, where it is not where it was.")
-@click.option("--json", "json_file", metavar="FILE", help="Write the result as JSON; - is standard output, and then nothing else is printed there.")
+@click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    help="Write the result as JSON; - is standard output, and then nothing else is printed there.",
+)
 @click.option("--outputs", metavar="FILE.npz", help="Save the outputs as arrays NAME.codes and NAME.values.")
 @click.option("--trace", metavar="FILE.npz", help="Save every value of the plan likewise.")
 def simulate(**given: Any) -> None:

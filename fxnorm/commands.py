@@ -64,7 +64,14 @@ def simulate(
             graph, source = _load(model, batch, dims, data, samples, seed, stopwatch)
             made = _plan(graph, source, calibration_data, options, stopwatch, progress)
         with Archive(outputs) as outputs_file, Archive(trace) as trace_file:
-            evaluation = evaluate(made, graph, source, stopwatch=stopwatch, progress=progress, watch=_watch(made, outputs_file, trace_file))
+            evaluation = evaluate(
+                made,
+                graph,
+                source,
+                stopwatch=stopwatch,
+                progress=progress,
+                watch=_watch(made, outputs_file, trace_file),
+            )
             outputs_file.finish()
             trace_file.finish()
     if json_file is not None:
@@ -133,7 +140,13 @@ def ops(*, json_file: str | None) -> None:
 
 
 def _load(
-    model: str, batch: int | None, dims: tuple[str, ...], data: str | None, samples: int | None, seed: int | None, stopwatch: Stopwatch
+    model: str,
+    batch: int | None,
+    dims: tuple[str, ...],
+    data: str | None,
+    samples: int | None,
+    seed: int | None,
+    stopwatch: Stopwatch,
 ) -> tuple[Graph, Data]:
     with stopwatch.phase("import"):
         graph = _import(model, batch, dims)
@@ -170,7 +183,12 @@ def _data(path: str | None, graph: Graph, samples: int | None, seed: int | None)
 
 
 def _plan(
-    graph: Graph, source: Data, calibration_data: str | None, options: Options, stopwatch: Stopwatch, progress: Progress | None
+    graph: Graph,
+    source: Data,
+    calibration_data: str | None,
+    options: Options,
+    stopwatch: Stopwatch,
+    progress: Progress | None,
 ) -> Plan:
     from fxnorm.data import Data
     from fxnorm.lowering.lower import lower
@@ -185,14 +203,19 @@ def _plan(
         return make_plan(graph, ranges, options)
 
 
-def _reference_graph(made: Plan, model: str | None, batch: int | None, dims: tuple[str, ...], stopwatch: Stopwatch) -> Graph:
+def _reference_graph(
+    made: Plan, model: str | None, batch: int | None, dims: tuple[str, ...], stopwatch: Stopwatch
+) -> Graph:
     path = model or made.model_path
     if not path or not Path(path).is_file():
         raise PlanError(f"simulate: the plan's model is not at {path!r}; say where it is with --model FILE")
     with stopwatch.phase("import"):
         graph = _import(path, batch, dims)
     if graph.sha256 != made.model_sha256:
-        raise PlanError(f"simulate: {path} is not the model that the plan was made from; its SHA-256 is {graph.sha256[:16]}…, not {made.model_sha256[:16]}…")
+        raise PlanError(
+            f"simulate: {path} is not the model that the plan was made from; "
+            f"its SHA-256 is {graph.sha256[:16]}…, not {made.model_sha256[:16]}…"
+        )
     return graph
 
 
@@ -202,7 +225,9 @@ def _refuse_plan_options(chosen: Mapping[str, Any], calibration_data: str | None
     given += ["calibration_data"] if calibration_data else []
     if given:
         listed = ", ".join("--" + ("layer" if name == "layers" else name.replace("_", "-")) for name in given)
-        raise UsageError(f"simulate: a PLAN holds every decision; {listed} would change it: run `fxnorm plan` with them instead")
+        raise UsageError(
+            f"simulate: a PLAN holds every decision; {listed} would change it: run `fxnorm plan` with them instead"
+        )
 
 
 def _watch(made: Plan, outputs: Any, trace: Any) -> Callable[[str, Any], None] | None:

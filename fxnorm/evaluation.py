@@ -73,7 +73,9 @@ class Evaluation:
 
 def chunk_size(graph: Graph) -> int:
     """Samples per chunk of the FP32 reference that keep its values within a few tens of megabytes."""
-    elements = sum(int(np.prod(value.shape, dtype=np.int64)) for name, value in graph.values.items() if name not in graph.constants)
+    elements = sum(
+        int(np.prod(value.shape, dtype=np.int64)) for name, value in graph.values.items() if name not in graph.constants
+    )
     return max(1, min(256, (1 << 23) // max(elements, 1)))
 
 
@@ -149,7 +151,9 @@ def evaluate(
         done += count
         if progress is not None:
             progress("simulate", done, data.samples)
-    return Evaluation(plan, done, simulator.reports, None if judge is None else judge.accuracy(), dict(stopwatch.seconds))
+    return Evaluation(
+        plan, done, simulator.reports, None if judge is None else judge.accuracy(), dict(stopwatch.seconds)
+    )
 
 
 def _compared(plan: Plan, graph: Graph) -> list[str]:

@@ -32,7 +32,9 @@ def bind(samples: Any, shapes: Mapping[str, tuple[int, ...]], integers: tuple[st
     """
     if not isinstance(samples, Mapping):
         if len(shapes) != 1:
-            raise DataError(f"samples: the model has the inputs {', '.join(shapes)}; give a mapping from their names to arrays")
+            raise DataError(
+                f"samples: the model has the inputs {', '.join(shapes)}; give a mapping from their names to arrays"
+            )
         samples = {next(iter(shapes)): samples}
     for name in samples:
         if name not in shapes:
@@ -58,9 +60,17 @@ def _bound(name: str, array: Array, shape: tuple[int, ...], integer: bool) -> Ar
     array = array if integer else array.astype(np.float32)
     if array.ndim == len(shape) + 1 and array.shape[1:] == shape:
         return array
-    if shape and array.ndim == len(shape) and array.shape[1:] == shape[1:] and shape[0] and array.shape[0] % shape[0] == 0:
+    if (
+        shape
+        and array.ndim == len(shape)
+        and array.shape[1:] == shape[1:]
+        and shape[0]
+        and array.shape[0] % shape[0] == 0
+    ):
         return array.reshape(-1, *shape)
     if not shape and array.ndim == 0:
         return array.reshape(1)
     wanted = " × ".join(map(str, shape)) or "a number"
-    raise DataError(f"samples {name!r}: the model takes {wanted} a sample, which does not fit an array of shape {list(array.shape)}")
+    raise DataError(
+        f"samples {name!r}: the model takes {wanted} a sample, which does not fit an array of shape {list(array.shape)}"
+    )

@@ -17,7 +17,7 @@ from fxnorm.metrics import Error, Usage
 from fxnorm.planning.plan import Plan
 
 if TYPE_CHECKING:
-    from fxpmath import Fxp
+    from fxpmath.objects import Fxp
 
 Array = np.ndarray
 
@@ -166,7 +166,9 @@ class Simulator:
         if name in self.plan.integer_inputs:
             whole = np.asarray(real).astype(np.int64)
             if whole.size and (int(whole.min()) < format_.min_code or int(whole.max()) > format_.max_code):
-                raise DataError(f"{name}: indices must fit {format_.width} bits, not {int(whole.min())}..{int(whole.max())}")
+                raise DataError(
+                    f"{name}: indices must fit {format_.width} bits, not {int(whole.min())}..{int(whole.max())}"
+                )
             return whole
         rounded = arith.round_values(real, -encoding.lsb, format_.rounding)
         lost = arith.overflowed(rounded, format_)

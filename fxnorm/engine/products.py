@@ -8,6 +8,7 @@ split into limbs whose products are exact in float64 and put together again in i
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,8 @@ def matmul(a: Array, b: Array, bound: int) -> Array:
     chosen = path(bound)
     if chosen != "limbs":
         dtype = np.float32 if chosen == "float32" else np.float64
-        return np.matmul(a.astype(dtype), b.astype(dtype)).astype(np.int64)
+        exact: Array = np.matmul(a.astype(dtype), b.astype(dtype))
+        return exact.astype(np.int64)
     if a.shape[-1] > FLOAT64_EXACT >> (2 * LIMB_BITS):
         raise OverflowError(f"{a.shape[-1]} products of wide codes cannot be added exactly")
     a_high, a_low = _limbs(a)
@@ -54,13 +56,15 @@ def matmul(a: Array, b: Array, bound: int) -> Array:
     high = np.matmul(a_high, b_high).astype(np.int64)
     middle = np.matmul(a_high, b_low).astype(np.int64) + np.matmul(a_low, b_high).astype(np.int64)
     low = np.matmul(a_low, b_low).astype(np.int64)
-    if bound <= INT64_SAFE:
-        # Wrap-around in the partial terms cancels: the sum itself fits.
-        return (high << 2 * LIMB_BITS) + (middle << LIMB_BITS) + low
-    return (high.astype(object) << 2 * LIMB_BITS) + (middle.astype(object) << LIMB_BITS) + low
+    if bound > INT64_SAFE:
+        high, middle = high.astype(object), middle.astype(object)
+    # In 64 bits, wrap-around in the partial terms cancels: the sum itself fits.
+    total: Array = (high << 2 * LIMB_BITS) + (middle << LIMB_BITS) + low
+    return total
 
 
 def _limbs(codes: Array) -> tuple[Array, Array]:
+    codes = codes.astype(np.int64, copy=False)  # narrower types would lose what the limbs put together
     high = codes >> LIMB_BITS
     return high.astype(np.float64), (codes - (high << LIMB_BITS)).astype(np.float64)
 
@@ -80,12 +84,20 @@ def windows(x: Array, kernel: tuple[int, ...], strides: tuple[int, ...], dilatio
     rank = len(kernel)
     axes = tuple(range(2, 2 + rank))
     extent = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True))
-    view = np.lib.stride_tricks.sliding_window_view(x, extent, axis=axes)  # type: ignore[call-overload]
+    view = np.lib.stride_tricks.sliding_window_view(x, extent, axis=axes)
     steps = tuple(slice(None, None, s) for s in strides) + tuple(slice(None, None, d) for d in dilations)
     return np.asarray(view[(slice(None), slice(None), *steps)])
 
 
-def convolve(x: Array, weights: Array, strides: tuple[int, ...], dilations: tuple[int, ...], groups: int, bound: int) -> Array:
+def tap(view: Array, index: tuple[int, ...]) -> Array:
+    """One place of every window: [n, c, *output]."""
+    place: tuple[Any, ...] = (..., *index)
+    return np.asarray(view[place])
+
+
+def convolve(
+    x: Array, weights: Array, strides: tuple[int, ...], dilations: tuple[int, ...], groups: int, bound: int
+) -> Array:
     """Exact convolution (correlation, as ONNX has it) of integer codes.
 
     Parameters
@@ -132,8 +144,8 @@ def _depthwise(view: Array, weights: Array, bound: int) -> Array:
     dtype = np.float32 if path(bound) == "float32" else np.float64
     total = np.zeros(view.shape[: 2 + rank], dtype)
     spread = (slice(None), *(None,) * rank)
-    for tap in np.ndindex(*weights.shape[2:]):
-        total += view[(..., *tap)] * weights[(slice(None), 0, *tap)].astype(dtype)[spread]
+    for index in np.ndindex(*weights.shape[2:]):
+        total += tap(view, index) * weights[(slice(None), 0, *index)].astype(dtype)[spread]
     return total.astype(np.int64)
 
 

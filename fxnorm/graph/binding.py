@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,9 @@ from fxnorm.graph.validation import elements
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+Size = int | str | None
+"""A dimension as the file has it: its size, its name, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +29,21 @@ class Binding:
     symbols
         Size of every dimension that has a name.
     rebound
-        The batch size that the model fixes, where another one was asked for; None otherwise.
+        The batch size that the model fixes and the one that was asked for; None where they do not differ.
     """
 
     batch: int | None
     free_batch: bool
     symbols: Mapping[str, int]
-    rebound: int | None = None
+    rebound: tuple[int, int] | None = None
 
 
 def bind_inputs(graph: ir.Graph, batch: int | None, dims: Mapping[str, int]) -> Binding:
     """Give every input of a graph a static shape.
 
-    A free first dimension is the batch; so is every dimension of the same name. It becomes `batch`, or 1. Other free dimensions need an
-    entry in `dims`, which also wins over `batch` for the dimensions it names.
+    A free first dimension is the batch, and so is every dimension of the same name. It becomes `batch`, or 1. Other free
+    dimensions need an entry in `dims`, which also wins over `batch` for the dimensions that it names. Where the model
+    fixes the first dimension of all inputs and `batch` is another one, `batch` takes its place.
 
     Raises
     ------
@@ -52,46 +56,41 @@ def bind_inputs(graph: ir.Graph, batch: int | None, dims: Mapping[str, int]) -> 
 
     if batch is not None and batch < 1:
         raise UsageError(f"batch: must be a positive number, not {batch}")
-    shapes = [_declared(value) for value in graph.inputs]
+    shapes = [declared_sizes(value) for value in graph.inputs]
     symbols = _symbols(shapes, batch, dims)
-    first = [shape[0] for shape in shapes if shape]
-    fixed = {size for size in first if isinstance(size, int)}
-    rebound = None
-    if batch is not None and fixed and fixed != {batch}:
-        if len(fixed) > 1 or len(first) < len(shapes):
-            listed = ", ".join(
-                f"{value.name} {_text(shape)}" for value, shape in zip(graph.inputs, shapes, strict=True)
-            )
-            raise ModelError(
-                f"inputs: the batch can be changed to {batch} only where all inputs share it, but they are {listed}"
-            )
-        (rebound,) = fixed
-    free = len(first) == len(shapes) > 0 and not fixed
+    rebound = _rebound(graph.inputs, shapes, batch)
+    sizes = []
     for value, shape in zip(graph.inputs, shapes, strict=True):
         bound = [_bound(size, axis, value, symbols, batch, rebound) for axis, size in enumerate(shape)]
         elements(bound, f"input {value.name!r}")
         value.shape = ir.Shape(bound)
-    sizes = {int(shape.numpy()[0]) for value in graph.inputs if (shape := value.shape) is not None and len(shape)}
-    shared = sizes.pop() if len(sizes) == 1 and len(first) == len(shapes) else None
-    return Binding(shared, free and shared is not None, symbols, rebound)
+        sizes.append(bound)
+    shared = sizes[0][0] if all(shape and shape[0] == sizes[0][0] for shape in sizes) else None
+    free = shared is not None and not any(isinstance(shape[0], int) for shape in shapes)
+    return Binding(shared, free, symbols, rebound)
 
 
-def _declared(value: ir.Value) -> list[int | str | None]:
+def declared_sizes(value: ir.Value) -> list[Size]:
+    """Dimensions that the file declares for an input.
+
+    Raises
+    ------
+    ModelError
+        If it is no tensor of numbers with a known number of dimensions.
+    """
     import onnx_ir as ir
 
     where = f"input {value.name!r}"
     if not isinstance(value.type, ir.TensorType) or value.dtype == ir.DataType.UNDEFINED:
-        raise ModelError(
-            f"{where}: must be a tensor with an element type, not {value.type}; only tensors can be computed"
-        )
+        raise ModelError(f"{where}: must be a tensor with an element type, not {value.type}; export the model again")
     if value.dtype == ir.DataType.STRING:
         raise ModelError(f"{where}: must hold numbers, not strings; cut the text processing off the model")
     if value.shape is None:
         raise ModelError(f"{where}: its number of dimensions must be known; export the model with input shapes")
-    return [size if isinstance(size, int) else size.value for size in value.shape]  # type: ignore[misc]
+    return [size if isinstance(size, int) else size.value for size in value.shape]
 
 
-def _symbols(shapes: list[list[int | str | None]], batch: int | None, dims: Mapping[str, int]) -> dict[str, int]:
+def _symbols(shapes: Sequence[Sequence[Size]], batch: int | None, dims: Mapping[str, int]) -> dict[str, int]:
     names = {size for shape in shapes for size in shape if isinstance(size, str)}
     for name, size in dims.items():
         if name not in names:
@@ -99,18 +98,33 @@ def _symbols(shapes: list[list[int | str | None]], batch: int | None, dims: Mapp
             raise UsageError(f"dimension {name!r}: the model's inputs have no such free dimension; they have: {free}")
         if size < 1:
             raise UsageError(f"dimension {name!r}: must be a positive number, not {size}")
-    symbols = {shape[0]: batch or 1 for shape in shapes if shape and isinstance(shape[0], str)}
-    return {**symbols, **dims}
+    first = (shape[0] for shape in shapes if shape)
+    return {**{name: batch or 1 for name in first if isinstance(name, str)}, **dims}
+
+
+def _rebound(
+    inputs: Sequence[ir.Value], shapes: Sequence[Sequence[Size]], batch: int | None
+) -> tuple[int, int] | None:
+    """Batch size that all inputs fix, and the one that is asked for instead."""
+    first = [shape[0] if shape else None for shape in shapes]
+    if batch is None or not all(isinstance(size, int) for size in first):
+        return None
+    if len(set(first)) > 1:
+        listed = ", ".join(f"{value.name!r} {_text(shape)}" for value, shape in zip(inputs, shapes, strict=True))
+        raise ModelError(f"inputs: the batch can be set to {batch} only where all inputs share it, but they are {listed}")
+    fixed = first[0]
+    return (fixed, batch) if isinstance(fixed, int) and fixed != batch else None
 
 
 def _bound(
-    size: int | str | None,
+    size: Size,
     axis: int,
     value: ir.Value,
     symbols: Mapping[str, int],
     batch: int | None,
-    rebound: int | None,
+    rebound: tuple[int, int] | None,
 ) -> int:
+    where = f"input {value.name!r}: dimension {axis}"
     if axis == 0 and (size is None or rebound is not None):
         return batch or 1
     if isinstance(size, str) and size in symbols:
@@ -118,12 +132,11 @@ def _bound(
     if isinstance(size, int) and size > 0:
         return size
     if isinstance(size, int):
-        raise ModelError(f"input {value.name!r}: dimension {axis} must be positive, not {size}; export the model again")
-    remedy = f"give its size with --dim {size}=SIZE" if size else "export the model with its size"
-    raise ModelError(
-        f"input {value.name!r}: dimension {axis} ({size or 'unnamed'}) is free and is not the batch; {remedy}"
-    )
+        raise ModelError(f"{where} must be positive, not {size}; export the model again")
+    if size is None:
+        raise ModelError(f"{where} is free and is not the batch; export the model with its size")
+    raise ModelError(f"{where} ({size}) is free and is not the batch; give its size with --dim {size}=SIZE")
 
 
-def _text(shape: list[int | str | None]) -> str:
-    return "×".join("?" if size is None else str(size) for size in shape) or "scalar"
+def _text(shape: Sequence[Size]) -> str:
+    return " × ".join("?" if size is None else str(size) for size in shape) or "scalar"

@@ -13,6 +13,7 @@ import numpy as np
 
 from fxnorm.errors import ModelError
 from fxnorm.graph.model_file import first_line
+from fxnorm.graph.nodes import label
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -50,13 +51,15 @@ def evaluate(node: ir.Node, version: int, inputs: Arrays, shape: tuple[int, ...]
         raise
     except Exception as error:  # operators of the reference implementation raise anything
         raise ModelError(
-            f"{node.name} ({node.op_type}): cannot be computed from its constants: {first_line(error)}"
+            f"{label(node)}: cannot be computed from its constants: {first_line(error)}"
         ) from error
 
 
-def has_fast_fold(node: ir.Node) -> bool:
-    """Whether a node is computed here without onnx's reference implementation."""
-    return node.domain == "" and node.op_type in _FOLDS
+def is_free(node: ir.Node, inputs: Arrays) -> bool:
+    """Whether computing a node takes no memory, because the result is a view."""
+    if node.domain or node.op_type not in _FOLDS:
+        return False
+    return node.op_type in _VIEWS or all(array is None or array.size <= 1 or is_uniform(array) for array in inputs[:1])
 
 
 def reshaped(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -90,7 +93,10 @@ def constant_node(node: ir.Node) -> np.ndarray:
             case "value_floats":
                 return np.asarray(attribute.as_floats(), dtype=np.float32)
     given = ", ".join(node.attributes) or "no attribute"
-    raise ModelError(f"{node.name} (Constant): only numeric constants can be computed, this one has {given}")
+    raise ModelError(f"{label(node)}: only numeric constants can be computed, this one has {given}")
+
+
+_VIEWS: Final = frozenset({"Constant", "ConstantOfShape", "Expand", "Identity", "Transpose"})
 
 
 def _by_reference(node: ir.Node, version: int, inputs: Arrays) -> list[np.ndarray]:
@@ -130,7 +136,7 @@ def _given(array: np.ndarray | None) -> np.ndarray:
 
 def _reshape(node: ir.Node, inputs: Arrays, shape: tuple[int, ...] | None) -> np.ndarray:
     if shape is None:
-        raise ModelError(f"{node.name} ({node.op_type}): its output shape does not follow from its inputs")
+        raise ModelError(f"{label(node)}: its output shape does not follow from its inputs")
     return reshaped(_given(inputs[0]), shape)
 
 

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 def stamp_versions(model: ir.Model) -> None:
     """Record with every node the opset version by which it is to be read, so that bodies of different opsets can be mixed."""
-    for graph in (model.graph, *model.functions.values()):
-        for node in graph.all_nodes():
+    owners: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
+    for owner in owners:
+        for node in owner.all_nodes():
             if node.version is None:
-                node.version = graph.opset_imports.get(node.domain) or model.opset_imports.get(node.domain)
+                node.version = owner.opset_imports.get(node.domain) or model.opset_imports.get(node.domain)
 
 
 def inline_functions(model: ir.Model) -> None:
@@ -34,6 +35,8 @@ def inline_functions(model: ir.Model) -> None:
 
     if not model.functions:
         return
+    for function in model.functions.values():
+        _separate_outputs(function)
     stamp_versions(model)
     imports = dict(model.graph.opset_imports)
     for function in model.functions.values():
@@ -48,6 +51,20 @@ def inline_functions(model: ir.Model) -> None:
             f"functions: cannot be expanded: {first_line(error)}; export the model with its functions inlined"
         ) from error
     model.functions.clear()
+
+
+def _separate_outputs(function: ir.Function) -> None:
+    """Give every output of a function a value of its own, so that inlining does not rename what the caller passes in."""
+    import onnx_ir as ir
+
+    taken: set[ir.Value] = set(function.inputs)
+    for index, value in enumerate(function.outputs):
+        if value in taken:
+            identity = ir.Node("", "Identity", [value], name="Identity", version=function.opset_imports.get(""))
+            identity.outputs[0].name = f"{value.name}_{index}"
+            function.append(identity)
+            function.outputs[index] = identity.outputs[0]
+        taken.add(value)
 
 
 def expand_operators(model: ir.Model, nodes: Sequence[ir.Node], version: int) -> None:
@@ -70,7 +87,10 @@ def expand_operators(model: ir.Model, nodes: Sequence[ir.Node], version: int) ->
         proto.domain, proto.name, proto.overload = node.domain, node.op_type, node.overload
         for inner in proto.node:
             inner.name = f"{node.name}/{inner.op_type}"
-        function = ir.from_proto(proto)
+        node.resize_outputs(len(proto.output))
+        for index, value in enumerate(node.outputs):
+            value.name = value.name or f"{node.name}_unused_{index}"
+        function = ir.serde.deserialize_function(proto)
         model.functions[function.identifier()] = function
     inline_functions(model)
 
@@ -86,7 +106,10 @@ def function_proto(node: ir.Node, version: int) -> onnx.FunctionProto | None:
     if definition.has_function:
         versions = [number for number in definition.function_opset_versions if number <= version]
         if versions:
-            return onnx.FunctionProto.FromString(definition.get_function_with_opset_version(max(versions)))
+            found: onnx.FunctionProto = onnx.FunctionProto.FromString(
+                definition.get_function_with_opset_version(max(versions))
+            )
+            return found
     versions = [number for number in definition.context_dependent_function_opset_versions if number <= version]
     if not versions:
         return None

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from fxnorm.errors import ModelError
 from fxnorm.graph.model_file import first_line
+from fxnorm.graph.nodes import label
 
 if TYPE_CHECKING:
     import onnx
@@ -23,8 +24,8 @@ DATA_LIMIT: Final = 4096  # constants with more elements than this are never sha
 
 
 @functools.cache
-def schema(domain: str, op: str, version: int) -> onnx.defs.OpSchema | None:
-    """Definition of an operator at an opset version, or None where the installed onnx has none (or has withdrawn it)."""
+def schema(domain: str, op: str, version: int) -> Any:
+    """onnx's definition (`OpSchema`) of an operator at an opset version; None where it has none, or has withdrawn it."""
     import onnx
 
     try:
@@ -77,7 +78,7 @@ def infer_types(
         )
     except Exception as error:  # the C++ inference raises RuntimeError, IndexError, ValueError and kinds of its own
         raise ModelError(
-            f"{node.name} ({node.op_type}): its inputs or attributes do not fit the operator: {_reason(error)}"
+            f"{label(node)}: its inputs or attributes do not fit the operator: {_reason(error)}"
         ) from None
     return [_from_proto(found.get(value.name or "")) for value in node.outputs]
 

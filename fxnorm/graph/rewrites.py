@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fxnorm.errors import ModelError
-from fxnorm.graph.modernize import MODERNIZE, given, integer, optional, set_input
+from fxnorm.graph.float32 import retype
+from fxnorm.graph.modernize import MODERNIZE
+from fxnorm.graph.nodes import given, integer, label, optional, set_input
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -30,16 +32,12 @@ def identity(walk: Simplifier, node: ir.Node) -> bool:
 
 def cast(walk: Simplifier, node: ir.Node) -> bool:
     """A Cast to the type that a value has already is dropped; so are casts among floating-point types."""
-    import onnx_ir as ir
-
-    from fxnorm.graph.simplify import retype
-
     if "to" not in node.attributes:
-        raise ModelError(f"{node.name} (Cast): the attribute to must be given; the model is damaged")
+        raise ModelError(f"{label(node)}: the attribute to must be given; the model is damaged")
     retype(node)
     if integer(node, "to", 0) != int(given(node, 0).dtype or 0):
         return False
-    return identity(walk, node) or _as_identity(node, ir.AttrInt64("to", 0).name)
+    return identity(walk, node) or _as_identity(node)
 
 
 def cast_like(walk: Simplifier, node: ir.Node) -> bool:
@@ -53,9 +51,8 @@ def cast_like(walk: Simplifier, node: ir.Node) -> bool:
     return cast(walk, node)
 
 
-def _as_identity(node: ir.Node, *attributes: str) -> bool:
-    for name in attributes:
-        node.attributes.pop(name, None)
+def _as_identity(node: ir.Node) -> bool:
+    node.attributes.clear()
     node.op_type = "Identity"
     return False
 
@@ -87,7 +84,7 @@ def transpose(walk: Simplifier, node: ir.Node) -> bool:
         set_input(node, 0, given(before, 0))
     node.attributes["perm"] = ir.AttrInt64s("perm", permutation)
     if permutation == tuple(range(rank)):
-        return identity(walk, node) or _as_identity(node, "perm")
+        return identity(walk, node) or _as_identity(node)
     return False
 
 
@@ -97,7 +94,7 @@ def _permutation(node: ir.Node, rank: int) -> tuple[int, ...]:
         return tuple(reversed(range(rank)))
     permutation = tuple(attribute.as_ints())
     if sorted(permutation) != list(range(rank)):
-        raise ModelError(f"{node.name} (Transpose): perm must order the {rank} axes, not {list(permutation)}")
+        raise ModelError(f"{label(node)}: perm must order the {rank} axes, not {list(permutation)}")
     return permutation
 
 
@@ -126,7 +123,7 @@ def if_(walk: Simplifier, node: ir.Node) -> bool:
         return False
     attribute = node.attributes.get("then_branch" if bool(condition.reshape(-1)[0]) else "else_branch")
     if attribute is None:
-        raise ModelError(f"{node.name} (If): both branches must be given; the model is damaged")
+        raise ModelError(f"{label(node)}: both branches must be given; the model is damaged")
     return walk.inline(node, attribute.as_graph())
 
 

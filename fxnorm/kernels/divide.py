@@ -79,7 +79,9 @@ class DivideOperation(Operation):
             b = inputs[0]
         bits = max(a.format.width, b.format.width, output.format.width) + GUARD_BITS
         if bits > MAX_BITS:
-            raise PlanError(f"division: formats of up to {MAX_BITS - GUARD_BITS} bits can be divided, not {bits - GUARD_BITS}")
+            raise PlanError(
+                f"division: formats of up to {MAX_BITS - GUARD_BITS} bits can be divided, not {bits - GUARD_BITS}"
+            )
         # 1/|b| = r · 2^-(bits + k), k the place of the leading one: at most bits + W places behind the point.
         fraction_bits = bits + b.format.width
         bound = max(-a.format.min_code, a.format.max_code) << (fraction_bits + 1)
@@ -88,5 +90,3 @@ class DivideOperation(Operation):
             bound = (output.format.max_code + 1) << max(shift, 0)
         stage = Rescale(output.format, shift, bound=bound)
         return Divide(None if codes is None else narrow(codes), Reciprocal(bits), stage, fraction_bits, bound)
-
-

@@ -74,7 +74,9 @@ class Elementwise(Kernel):
         first = terms[0]
         match self.function:
             case "add":
-                return reduce(np.add, [term if sign > 0 else -term for term, sign in zip(terms, self.signs, strict=True)])
+                return reduce(
+                    np.add, [term if sign > 0 else -term for term, sign in zip(terms, self.signs, strict=True)]
+                )
             case "mul":
                 return reduce(np.multiply, terms)
             case "min":
@@ -87,13 +89,13 @@ class Elementwise(Kernel):
                 mask, first, second = align(mask, first, terms[1])
                 return np.where(mask, first, second)
             case "abs":
-                return np.abs(first)
+                return np.asarray(np.abs(first))
             case "prelu":
                 return np.where(first >= 0, first << self.parameters[0], first * terms[1])
             case "threshold":
                 return np.where(first > self.parameters[0], first, 0)
             case "hard_swish":
-                return first * np.clip(first + self.parameters[0], 0, self.parameters[1])
+                return np.asarray(first * np.clip(first + self.parameters[0], 0, self.parameters[1]))
         raise AssertionError(self.function)
 
 
@@ -127,7 +129,12 @@ class ElementwiseOperation(Operation):
     def encoding(self, inputs: Sequence[Encoding], policy: Policy) -> Encoding | None:
         """Minima, maxima and thresholds of one encoding keep it."""
         keeps = self.function in {"min", "max", "select", "threshold"} and None in self.operands
-        if keeps and all(operand is None for operand in self.operands) and len(set(inputs)) == 1 and policy.format == inputs[0].format:
+        if (
+            keeps
+            and all(operand is None for operand in self.operands)
+            and len(set(inputs)) == 1
+            and policy.format == inputs[0].format
+        ):
             return inputs[0]
         return None
 
@@ -149,14 +156,23 @@ class ElementwiseOperation(Operation):
         limits = [_limit(encoding, constant) for encoding, constant in zip(encodings, constants, strict=True)]
         shifts, lsb, bound, parameters = self._align(encodings, limits)
         if bound.bit_length() > 4096:
-            raise PlanError(f"{self.function}: operands whose steps lie 2^{max(shifts)} apart have no common step that hardware could hold")
+            raise PlanError(
+                f"{self.function}: operands whose steps lie 2^{max(shifts)} apart have no common step that hardware could hold"
+            )
         low, high = clip_codes(self.low, self.high, output)
         divisor = self.divisor
         if self.function == "hard_swish":
             divisor = 6
         stage = Rescale(output.format, output.lsb - lsb, divisor=divisor, low=low, high=high, bound=bound)
         return Elementwise(
-            self.function, tuple(constants), shifts, self.signs or (1,) * len(encodings), parameters, self.mask, stage, bound
+            self.function,
+            tuple(constants),
+            shifts,
+            self.signs or (1,) * len(encodings),
+            parameters,
+            self.mask,
+            stage,
+            bound,
         )
 
     def _align(self, encodings: list[Encoding], limits: list[int]) -> tuple[tuple[int, ...], int, int, tuple[int, ...]]:
@@ -193,5 +209,3 @@ def _limit(encoding: Encoding, constant: Array | None) -> int:
     if constant is not None:
         return products.largest(constant)
     return max(-encoding.format.min_code, encoding.format.max_code)
-
-

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -131,15 +133,35 @@ def encode_channels(values: Array, format_: Format, normalize: str, floor: Array
         int64, one a channel. A channel of zeros takes the largest exponent of the others.
     """
     stored = format_.with_modes(rounding=Rounding.RND_CONV, overflow=Overflow.SAT)
-    values = np.asarray(values, np.float64)
+    values = np.asarray(values)
     channels = values.shape[0]
-    if normalize == "none" or not values.size:
-        return arith.encode(values, stored), np.zeros(channels, np.int64)
+    exponents = np.zeros(channels, np.int64)
     flat = values.reshape(channels, -1)
-    exponents = fitting_exponents(flat.min(axis=1), flat.max(axis=1), stored)
-    empty = ~flat.any(axis=1)
-    if empty.any() and not empty.all():
-        exponents[empty] = exponents[~empty].max()
-    if floor is not None:
-        exponents = np.maximum(exponents, floor)
-    return arith.encode(values, stored, exponents.reshape(-1, *(1,) * (values.ndim - 1))), exponents
+    if normalize != "none" and values.size:
+        low, high = flat.min(axis=1), flat.max(axis=1)
+        exponents = fitting_exponents(low, high, stored)
+        empty = (low == 0.0) & (high == 0.0)
+        if empty.any() and not empty.all():
+            exponents[empty] = exponents[~empty].max()
+        if floor is not None:
+            exponents = np.maximum(exponents, floor)
+    # A few channels at a time: a dense layer may have a hundred million weights.
+    codes = np.empty(flat.shape, code_dtype(stored))
+    for rows in row_blocks(flat):
+        codes[rows] = arith.encode(flat[rows], stored, exponents[rows, None])
+    return codes.reshape(values.shape), exponents
+
+
+BLOCK = 1 << 20
+
+
+def row_blocks(array: Array) -> Iterator[slice]:
+    """Slices of the first axis that hold about a million entries each."""
+    rows = max(1, BLOCK // max(1, array[:1].size))
+    return (slice(start, start + rows) for start in range(0, array.shape[0], rows))
+
+
+def code_dtype(format_: Format) -> type[np.signedinteger[Any]]:
+    """Smallest signed type of NumPy's that holds a format's codes: memory, not arithmetic."""
+    bits = format_.width + (not format_.signed)
+    return np.int8 if bits <= 8 else np.int16 if bits <= 16 else np.int32 if bits <= 32 else np.int64

@@ -75,7 +75,7 @@ class Operation(ABC):
 
     __slots__ = ()
 
-    def encoding(self, inputs: Sequence[Encoding], policy: Policy) -> Encoding | None:  # noqa: ARG002
+    def encoding(self, inputs: Sequence[Encoding], policy: Policy) -> Encoding | None:
         """Encoding of the output where it follows from the inputs' (data is only moved or compared); None: it is free."""
         return None
 

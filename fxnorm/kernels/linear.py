@@ -16,7 +16,7 @@ from fxnorm.engine import products, replay
 from fxnorm.errors import PlanError
 from fxnorm.fixed import arith
 from fxnorm.fixed.format import Format, Overflow, Rounding
-from fxnorm.kernels.encoding import Encoding, encode_channels
+from fxnorm.kernels.encoding import Encoding, encode_channels, row_blocks
 from fxnorm.kernels.kernel import Kernel, Operation, Policy
 from fxnorm.kernels.stage import Rescale, Tally
 
@@ -97,7 +97,7 @@ class Linear(Kernel):
     def _dense(self, rows: Array, tally: Tally) -> Array:
         tally.additions += math.prod(rows.shape) * self.weights.shape[0]
         if self.exact:
-            return products.matmul(rows, self.weights.T, self.bound) + self.bias
+            return np.asarray(products.matmul(rows, self.weights.T, self.bound) + self.bias)
         acc, count = replay.accumulate(rows, self.weights.T[None], self.bias, self._steps())
         tally.accumulator_overflow += count
         return acc
@@ -137,7 +137,7 @@ class LinearOperation(Operation):
     Attributes
     ----------
     weights
-        float64; [o, c / groups, *kernel] or [o, k].
+        float32 or float64; [o, c / groups, *kernel] or [o, k].
     bias
         float64, one an output.
     window, groups
@@ -160,7 +160,9 @@ class LinearOperation(Operation):
         weight_format = policy.weight_format
         for format_ in (x.format, weight_format):
             products.check_width(format_.width + (not format_.signed))
-        codes, exponents = encode_channels(self.weights, weight_format, policy.normalize, self._floor(x, weight_format, taps))
+        codes, exponents = encode_channels(
+            self.weights, weight_format, policy.normalize, self._floor(x, weight_format, taps)
+        )
         product_bits = x.format.fraction_bits + weight_format.fraction_bits
         explicit = policy.accumulator is not None or policy.product_format is not None
         accumulator_bits = policy.accumulator.fraction_bits if policy.accumulator else product_bits
@@ -173,16 +175,20 @@ class LinearOperation(Operation):
         accumulator = policy.accumulator or exact_format
         if policy.product_format is not None and policy.accumulator is None:
             # Rounding and saturation of products move the sum by no more than their own format allows.
-            product_bound = taps * max(-policy.product_format.min_code, policy.product_format.max_code) + products.largest(bias)
+            product_bound = taps * max(
+                -policy.product_format.min_code, policy.product_format.max_code
+            ) + products.largest(bias)
             accumulator = signed_format(-product_bound, product_bound, accumulator_bits)
             bound = product_bound
-        exact = not explicit or self._never_overflows(accumulator, exact_format, policy, accumulator_bits == product_bits)
+        exact = not explicit or self._never_overflows(
+            accumulator, exact_format, policy, accumulator_bits == product_bits
+        )
         shift = output.lsb - (x.exponent + exponents - accumulator_bits)
         low, high = clip_codes(self.low, self.high, output)
         stage_bound = bound if exact else max(-accumulator.min_code, accumulator.max_code)
         stage = Rescale(output.format, shift, low=low, high=high, bound=stage_bound)
         return Linear(
-            weights=narrow(codes),
+            weights=codes,
             bias=bias,
             window=self.window,
             groups=self.groups,
@@ -220,8 +226,11 @@ def worst_case(weights: Array, bias: Array, x: Format) -> tuple[int, int]:
     The input 0 is always possible, so that every partial sum, in whatever order, lies within the bounds of the complete one.
     """
     flat = weights.reshape(weights.shape[0], -1)
-    positive = [int(total) for total in np.where(flat > 0, flat, 0).sum(axis=1, dtype=np.int64)]
-    negative = [int(total) for total in np.where(flat < 0, flat, 0).sum(axis=1, dtype=np.int64)]
+    positive: list[int] = []
+    negative: list[int] = []
+    for rows in row_blocks(flat):
+        positive += [int(total) for total in np.maximum(flat[rows], 0).sum(axis=1, dtype=np.int64)]
+        negative += [int(total) for total in np.minimum(flat[rows], 0).sum(axis=1, dtype=np.int64)]
     high, low = x.max_code, min(x.lowest_code, 0)
     highs = [int(b) + p * high + n * low for b, p, n in zip(bias, positive, negative, strict=True)]
     lows = [int(b) + p * low + n * high for b, p, n in zip(bias, positive, negative, strict=True)]

@@ -56,7 +56,9 @@ class MatMul(Kernel):
         if self.exact:
             acc = products.matmul(a, b, self.bound)
         else:
-            acc, count = replay.accumulate(a, b, np.zeros(1, np.int64), replay.Accumulator(self.accumulator, self.product_bits, self.product))
+            acc, count = replay.accumulate(
+                a, b, np.zeros(1, np.int64), replay.Accumulator(self.accumulator, self.product_bits, self.product)
+            )
             tally.accumulator_overflow += count
         tally.additions += acc.size * a.shape[-1]
         y = self.stage.run(acc, tally)

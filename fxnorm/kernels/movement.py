@@ -152,12 +152,14 @@ class MoveOperation(Operation):
         pads = any(isinstance(move, PadValue) and move.value != 0.0 for move in self.moves)
         return None if pads or policy.format != inputs[0].format else inputs[0]
 
-    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Movement:  # noqa: ARG002
+    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Movement:
         """Fillers become codes."""
         x = inputs[0]
         moves: list[Move] = []
         for move in self.moves:
-            moves.append(Pad(move.widths, int(x.encode(np.array([move.value]))[0])) if isinstance(move, PadValue) else move)
+            moves.append(
+                Pad(move.widths, int(x.encode(np.array([move.value]))[0])) if isinstance(move, PadValue) else move
+            )
         return Movement(tuple(moves), change(x, output))
 
 
@@ -193,7 +195,11 @@ class Concat(Kernel):
         samples = inputs[0].shape[0]
         parts = []
         for constant, stage in zip(self.operands, self.stages, strict=True):
-            x = next(given) if constant is None else np.broadcast_to(constant.astype(np.int64), (samples, *constant.shape))
+            x = (
+                next(given)
+                if constant is None
+                else np.broadcast_to(constant.astype(np.int64), (samples, *constant.shape))
+            )
             parts.append(x if stage is None else stage.run(x, tally))
         return np.concatenate(parts, axis=self.axis + 1)
 
@@ -210,7 +216,7 @@ class ConcatOperation(Operation):
         same = len(set(inputs)) == 1 and all(operand is None for operand in self.operands)
         return inputs[0] if same and policy.format == inputs[0].format else None
 
-    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Concat:  # noqa: ARG002
+    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Concat:
         """Constants are encoded as the output is, and inputs rescaled to it."""
         given = iter(inputs)
         constants: list[Array | None] = []
@@ -237,12 +243,14 @@ class Lookup(Kernel):
     rows: Array
     axis: int
 
-    def run(self, inputs: Sequence[Array], tally: Tally) -> Array:  # noqa: ARG002
+    def run(self, inputs: Sequence[Array], tally: Tally) -> Array:
         """Input: indices [samples, *shape]; negative ones count from the end, as in ONNX."""
         indices = inputs[0]
         length = self.rows.shape[self.axis]
         if indices.size and not (-length <= int(indices.min()) and int(indices.max()) < length):
-            raise PlanError(f"lookup: indices must lie in [-{length}, {length}), not {int(indices.min())}..{int(indices.max())}")
+            raise PlanError(
+                f"lookup: indices must lie in [-{length}, {length}), not {int(indices.min())}..{int(indices.max())}"
+            )
         rows = np.take(self.rows, indices, axis=self.axis).astype(np.int64)
         return np.moveaxis(rows, self.axis, 0) if self.axis else rows
 
@@ -254,10 +262,10 @@ class LookupOperation(Operation):
     rows: Array
     axis: int = 0
 
-    def encoding(self, inputs: Sequence[Encoding], policy: Policy) -> Encoding | None:  # noqa: ARG002
+    def encoding(self, inputs: Sequence[Encoding], policy: Policy) -> Encoding | None:
         """The table's own encoding, in the format of data: what is looked up is not rounded again."""
         return encode_constant(self.rows, policy.format, policy.normalize)[1]
 
-    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Lookup:  # noqa: ARG002
+    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Lookup:
         """Encode the table."""
         return Lookup(narrow(output.encode(self.rows)), self.axis)

@@ -48,11 +48,11 @@ class Pool(Kernel):
         x = inputs[0]
         frames = self.window.pad(x.reshape(-1, *x.shape[2:]), self.padding)
         view = products.windows(frames, self.window.kernel, self.window.strides, self.window.dilations)
-        rank = len(self.window.kernel)
         combine = np.maximum if self.function == "max" else np.add
-        acc = products.integers(view[(..., *(0,) * rank)], self.bound).copy()
-        for tap in list(np.ndindex(*self.window.kernel))[1:]:
-            combine(acc, view[(..., *tap)], out=acc)
+        first, *rest = np.ndindex(*self.window.kernel)
+        acc = products.integers(products.tap(view, first), self.bound).copy()
+        for index in rest:
+            combine(acc, products.tap(view, index), out=acc)
         y = self.stage.run(acc, tally)
         return y.reshape(*x.shape[:2], *y.shape[1:])
 
@@ -77,7 +77,7 @@ class PoolOperation(Operation):
         """A maximum is one of its inputs."""
         return inputs[0] if self.function == "max" and policy.format == inputs[0].format else None
 
-    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Pool:  # noqa: ARG002
+    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Pool:
         """The sum is exact, the quotient rounded once."""
         x = inputs[0]
         largest = max(-x.format.min_code, x.format.max_code)
@@ -158,7 +158,7 @@ class ReduceOperation(Operation):
         """A maximum or minimum is one of its inputs."""
         return inputs[0] if self.function in {"max", "min"} and policy.format == inputs[0].format else None
 
-    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Reduce:  # noqa: ARG002
+    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Reduce:
         """The sum is exact, the quotient rounded once."""
         x = inputs[0]
         largest = max(-x.format.min_code, x.format.max_code)

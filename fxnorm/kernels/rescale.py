@@ -52,7 +52,9 @@ class ScaleAndShift(Kernel):
         spread = [1] * x.ndim
         if self.axis is not None:
             spread[self.axis + 1] = len(self.multiplier)
-        acc = products.integers(x, self.bound) * self.multiplier.astype(np.int64).reshape(spread) + self.bias.reshape(spread)
+        acc = products.integers(x, self.bound) * self.multiplier.astype(np.int64).reshape(spread) + self.bias.reshape(
+            spread
+        )
         stage = replace(self.stage, shift=np.reshape(self.stage.shift, spread))
         return stage.run(acc, tally)
 
@@ -96,17 +98,21 @@ class ScaleOperation(Operation):
         return bool(np.all(self.scale == 1.0) and np.all(self.shift == 0.0))
 
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> ScaleAndShift:
-        """Multipliers of 16 bits, or as many as the data has, normalized a channel at a time; biases at the accumulator's step."""
+        """Multipliers of 16 bits, or as many as constants have, normalized a channel at a time; biases at the accumulator's step.
+
+        Without normalization multipliers are constants like any other: plain, in the format of weights.
+        """
         x = inputs[0]
         if self.is_clip:
             multiplier, exponents = np.ones(1, np.int64), np.zeros(1, np.int64)
             multiplier_bits = 0
         else:
-            width = max(MULTIPLIER_BITS, policy.weight_format.width)
-            format_ = Format(width, 1, True, Rounding.RND_CONV, Overflow.SAT)
+            format_ = policy.weight_format
+            if policy.normalize != "none":
+                format_ = Format(max(MULTIPLIER_BITS, format_.width), 1, True, Rounding.RND_CONV, Overflow.SAT)
             magnitude = np.where(self.shift == 0.0, -(1 << 20), np.frexp(self.shift)[1].astype(np.int64))
-            floor = magnitude - (x.format.width + width) - x.lsb + format_.fraction_bits
-            multiplier, exponents = encode_channels(self.scale, format_, "pow2", floor)
+            floor = magnitude - (x.format.width + format_.width) - x.lsb + format_.fraction_bits
+            multiplier, exponents = encode_channels(self.scale, format_, policy.normalize, floor)
             multiplier_bits = format_.fraction_bits
         lsbs = x.lsb + exponents - multiplier_bits
         bias = encode_bias(np.broadcast_to(self.shift, multiplier.shape), lsbs)

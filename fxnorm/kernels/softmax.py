@@ -121,7 +121,9 @@ class LogSoftmax(Kernel):
         total = e.sum(axis=self.axis + 1, keepdims=True)
         place = bit_length(total) - 1
         fraction = self.logarithm.input.fraction_bits
-        mantissa = np.where(place > fraction, total >> np.maximum(place - fraction, 0), total << np.maximum(fraction - place, 0))
+        mantissa = np.where(
+            place > fraction, total >> np.maximum(place - fraction, 0), total << np.maximum(fraction - place, 0)
+        )
         logarithm = self.logarithm.run(mantissa)[0] + (place - self.bits) * self.ln2
         wide = products.integers(d, self.bound) << self.shifts[0]
         return self.stage.run(-wide - (products.integers(logarithm, self.bound) << self.shifts[1]), tally)
@@ -146,12 +148,14 @@ class SoftmaxOperation(Operation):
     length: int
     log: bool
 
-    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Softmax | LogSoftmax:  # noqa: ARG002
+    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Softmax | LogSoftmax:
         """Inner words are 8 bits wider than the result, so that only the last rounding is seen."""
         x = inputs[0]
         bits = max(output.format.width, x.format.width if self.log else 0, 8) + GUARD_BITS
         if bits > MAX_BITS:
-            raise PlanError(f"softmax: results of up to {MAX_BITS - GUARD_BITS} bits can be had, not {bits - GUARD_BITS}")
+            raise PlanError(
+                f"softmax: results of up to {MAX_BITS - GUARD_BITS} bits can be had, not {bits - GUARD_BITS}"
+            )
         # d < 2^(W + 1), so that W + 2 further bits leave the product with an error below one unit of t.
         # Steps too small to be seen take more of them, so that the factor keeps its digits.
         log2e_shift = x.format.width + 2 + max(0, -x.lsb - bits)

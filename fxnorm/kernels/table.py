@@ -46,7 +46,7 @@ class FunctionOperation(Operation):
     function: str
     parameters: tuple[tuple[str, float], ...] = ()
 
-    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Function:  # noqa: ARG002
+    def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Function:
         """Build the table."""
         x = inputs[0]
         return Function(_table(self.function, self.parameters, x.format, x.lsb, output.format, output.lsb))

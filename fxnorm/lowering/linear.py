@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from fxnorm.graph.graph import Node
+from fxnorm.kernels.elementwise import ElementwiseOperation
 from fxnorm.kernels.linear import LinearOperation, Window
 from fxnorm.kernels.matmul import MatMulOperation
 from fxnorm.kernels.movement import Move, MoveOperation, PadValue, Slice, Spread, Transpose
-from fxnorm.kernels.elementwise import ElementwiseOperation
 from fxnorm.lowering.attributes import integer, integers, number, text
 from fxnorm.lowering.builder import Builder
 from fxnorm.lowering.network import Refusal
@@ -23,7 +23,7 @@ def matmul(builder: Builder, node: Node) -> None:
     left, right = builder.constant(node, 0), builder.constant(node, 1)
     a, b = builder.shape(node.inputs[0]), builder.shape(node.inputs[1])
     if left is None and right is not None and right.ndim == 2:
-        weights = right.astype(np.float64).T
+        weights = right.T
         builder.add(node, LinearOperation(weights, np.zeros(len(weights))), node.inputs[:1])
         return
     inputs = tuple(name for name, constant in zip(node.inputs, (left, right), strict=True) if constant is None)
@@ -44,8 +44,8 @@ def gemm(builder: Builder, node: Node) -> None:
         m, k = builder.shape(x)
         x = builder.between(node, MoveOperation((Transpose((1, 0)),)), (x,), (k, m))
     if a_constant is None and b_constant is not None:
-        weights = alpha * b_constant.astype(np.float64)
-        weights = weights if transposed_b else weights.T
+        weights = b_constant if transposed_b else b_constant.T
+        weights = weights if alpha == 1.0 else alpha * weights.astype(np.float64)
         bias = np.zeros(len(weights))
         per_row = c is not None and c.ndim == 2 and c.shape[0] > 1
         if c is not None and not per_row:
@@ -83,7 +83,7 @@ def gemm(builder: Builder, node: Node) -> None:
 
 def conv(builder: Builder, node: Node) -> None:
     """Conv over any number of spatial axes, with groups, strides, dilations and every kind of padding."""
-    weights = builder.required(node, 1, "the weights of a convolution").astype(np.float64)
+    weights = builder.required(node, 1, "the weights of a convolution")
     bias = builder.optional(node, 2, "the bias of a convolution")
     shape = builder.shape(node.inputs[0])
     window = sliding_window(node, shape, weights.shape[2:])
@@ -138,7 +138,11 @@ def _transpose_pads(
         upper = text(node, "auto_pad", "NOTSET") == "SAME_UPPER"
         begins = tuple(t // 2 if upper else t - t // 2 for t in total)
     else:
-        pads = integers(node, "pads", (0,) * 2 * len(full)) if text(node, "auto_pad", "NOTSET") == "NOTSET" else (0,) * 2 * len(full)
+        pads = (
+            integers(node, "pads", (0,) * 2 * len(full))
+            if text(node, "auto_pad", "NOTSET") == "NOTSET"
+            else (0,) * 2 * len(full)
+        )
         begins = pads[: len(full)]
     return begins, tuple(f - o - b for f, o, b in zip(full, output, begins, strict=True))
 
@@ -159,7 +163,9 @@ def sliding_window(node: Node, shape: tuple[int, ...], kernel: tuple[int, ...]) 
     extents = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
     mode = text(node, "auto_pad", "NOTSET")
     if mode in {"SAME_UPPER", "SAME_LOWER"}:
-        total = tuple(max((math.ceil(n / s) - 1) * s + e - n, 0) for n, s, e in zip(spatial, strides, extents, strict=True))
+        total = tuple(
+            max((math.ceil(n / s) - 1) * s + e - n, 0) for n, s, e in zip(spatial, strides, extents, strict=True)
+        )
         small = tuple(t // 2 for t in total)
         large = tuple(t - t // 2 for t in total)
         begins, ends = (small, large) if mode == "SAME_UPPER" else (large, small)
@@ -171,5 +177,3 @@ def sliding_window(node: Node, shape: tuple[int, ...], kernel: tuple[int, ...]) 
     if any(p < 0 for p in (*begins, *ends)):
         raise Refusal(f"pads must not be negative, not {[*begins, *ends]}")
     return Window(kernel, strides, dilations, begins, ends)
-
-

@@ -44,7 +44,9 @@ def lower(graph: Graph, *, fold_batchnorm: bool = True) -> Network:
 def _network(graph: Graph, builder: Builder) -> Network:
     constant = [name for name in graph.outputs if name in graph.constants]
     if constant:
-        raise UnsupportedError([f"output {name}: it does not depend on the inputs, nothing is computed" for name in constant])
+        raise UnsupportedError(
+            [f"output {name}: it does not depend on the inputs, nothing is computed" for name in constant]
+        )
     steps = tuple(builder.steps.values())
     integers = {name: graph.values[name].dtype for name in graph.inputs if graph.values[name].dtype.kind in "iub"}
     outputs = {name: builder.value(name) for name in graph.outputs}

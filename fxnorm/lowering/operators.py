@@ -35,9 +35,13 @@ _REDUCTION = Operator(reduction.reduction, "reduce", "constant axes; exact sum, 
 LOWERINGS: Mapping[str, Operator] = {
     # linear layers
     "Conv": Operator(linear.conv, "linear", "constant weights; any rank, groups, strides, dilations, padding"),
-    "ConvTranspose": Operator(linear.conv_transpose, "linear", "constant weights; zeros between inputs, then a convolution"),
+    "ConvTranspose": Operator(
+        linear.conv_transpose, "linear", "constant weights; zeros between inputs, then a convolution"
+    ),
     "Gemm": Operator(linear.gemm, "linear", "constant B; otherwise a product of two values with alpha = beta = 1"),
-    "MatMul": Operator(linear.matmul, "linear", "a constant matrix on the right is a dense layer; otherwise kernel matmul"),
+    "MatMul": Operator(
+        linear.matmul, "linear", "a constant matrix on the right is a dense layer; otherwise kernel matmul"
+    ),
     # element by element
     "Abs": Operator(activation.unary("abs"), "elementwise"),
     "Add": Operator(arithmetic.add, "elementwise", "a constant behind a linear layer becomes its bias"),
@@ -45,7 +49,9 @@ LOWERINGS: Mapping[str, Operator] = {
     "Max": Operator(arithmetic.extreme, "elementwise", "a clip where one operand is a constant number"),
     "Mean": Operator(arithmetic.mean, "elementwise", "one rounding divides"),
     "Min": Operator(arithmetic.extreme, "elementwise", "a clip where one operand is a constant number"),
-    "Mul": Operator(arithmetic.multiply, "elementwise", "a constant per channel becomes a rescale or goes into weights"),
+    "Mul": Operator(
+        arithmetic.multiply, "elementwise", "a constant per channel becomes a rescale or goes into weights"
+    ),
     "Neg": Operator(arithmetic.negate, "elementwise"),
     "Pow": Operator(arithmetic.power, "table", "one constant exponent; 2 is a product"),
     "Sub": Operator(arithmetic.add, "elementwise", "a constant behind a linear layer becomes its bias"),
@@ -53,7 +59,9 @@ LOWERINGS: Mapping[str, Operator] = {
     "Where": Operator(arithmetic.where, "elementwise", "constant condition"),
     # activations and functions
     **dict.fromkeys(activation.TABLES, _TABLE),
-    "Clip": Operator(activation.clip, "rescale", "constant bounds; goes into the layer before where it has one to itself"),
+    "Clip": Operator(
+        activation.clip, "rescale", "constant bounds; goes into the layer before where it has one to itself"
+    ),
     "Gelu": Operator(activation.gelu, "table", "by erf or by tanh, as the model says"),
     "HardSigmoid": Operator(activation.hard_sigmoid, "rescale"),
     "HardSwish": Operator(activation.unary("hard_swish"), "elementwise"),
@@ -68,7 +76,9 @@ LOWERINGS: Mapping[str, Operator] = {
     "MaxPool": Operator(reduction.max_pool, "pool", "without its Indices output"),
     **dict.fromkeys(reduction.REDUCTIONS, _REDUCTION),
     # normalization
-    "BatchNormalization": Operator(normalization.batch_normalization, "rescale", "inference; folded into weights by default"),
+    "BatchNormalization": Operator(
+        normalization.batch_normalization, "rescale", "inference; folded into weights by default"
+    ),
     "LogSoftmax": Operator(normalization.softmax, "softmax", "one axis"),
     "Softmax": Operator(normalization.softmax, "softmax", "one axis"),
     # data movement
@@ -78,7 +88,9 @@ LOWERINGS: Mapping[str, Operator] = {
     "Dropout": Operator(shape.same, "none", "inference; without its mask output"),
     "Expand": Operator(shape.expand, "movement"),
     "Flatten": Operator(shape.reshape, "movement"),
-    "Gather": Operator(shape.gather, "movement", "constant indices; computed ones look up a constant table (kernel lookup)"),
+    "Gather": Operator(
+        shape.gather, "movement", "constant indices; computed ones look up a constant table (kernel lookup)"
+    ),
     "Identity": Operator(shape.same, "none"),
     "Pad": Operator(shape.pad, "movement", "constant, reflect, edge, wrap; negative amounts crop"),
     "Reshape": Operator(shape.reshape, "movement"),
@@ -93,6 +105,6 @@ LOWERINGS: Mapping[str, Operator] = {
 }
 
 
-def known(domain: str, op: str, version: int) -> bool:  # noqa: ARG001
+def known(domain: str, op: str, version: int) -> bool:
     """Whether an operator needs no expansion into others."""
     return domain in ("", "ai.onnx") and op in LOWERINGS

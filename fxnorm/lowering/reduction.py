@@ -83,7 +83,9 @@ def reduction(builder: Builder, node: Node) -> None:
     builder.require_float(node)
     shape = builder.shape(node.inputs[0])
     given = builder.optional(node, 1, "the axes")
-    axes = tuple(sorted({normalized(int(a), len(shape), "axes") for a in given.reshape(-1)})) if given is not None else ()
+    axes = (
+        tuple(sorted({normalized(int(a), len(shape), "axes") for a in given.reshape(-1)})) if given is not None else ()
+    )
     if not axes and integer(node, "noop_with_empty_axes", 0):
         builder.same(node.outputs[0], node.inputs[0])
         return

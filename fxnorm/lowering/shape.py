@@ -30,7 +30,11 @@ def _move(builder: Builder, node: Node, *moves: Move | PadValue, output: str | N
 
 def same(builder: Builder, node: Node) -> None:
     """Identity, Dropout at inference."""
-    if len(node.outputs) > 1 and node.outputs[1] and (node.outputs[1] in builder.graph.outputs or node.outputs[1] in builder.graph.consumers):
+    if (
+        len(node.outputs) > 1
+        and node.outputs[1]
+        and (node.outputs[1] in builder.graph.outputs or node.outputs[1] in builder.graph.consumers)
+    ):
         raise Refusal("the mask output must not be used")
     builder.same(node.outputs[0], node.inputs[0])
 
@@ -38,7 +42,9 @@ def same(builder: Builder, node: Node) -> None:
 def cast(builder: Builder, node: Node) -> None:
     """Cast between floating-point types, or of integers to floating point: the number stays what it is."""
     if not builder.is_float(node.outputs[0]):
-        raise Refusal(f"computed values can be cast to floating point only, not to {builder.graph.values[node.outputs[0]].dtype}")
+        raise Refusal(
+            f"computed values can be cast to floating point only, not to {builder.graph.values[node.outputs[0]].dtype}"
+        )
     builder.same(node.outputs[0], node.inputs[0])
 
 
@@ -87,7 +93,9 @@ def slice_(builder: Builder, node: Node) -> None:
     ends = builder.required(node, 2, "the ends of a slice").reshape(-1)
     given_axes = builder.optional(node, 3, "the axes of a slice")
     given_steps = builder.optional(node, 4, "the steps of a slice")
-    axes = range(len(starts)) if given_axes is None else [normalized(int(a), len(shape)) for a in given_axes.reshape(-1)]
+    axes = (
+        range(len(starts)) if given_axes is None else [normalized(int(a), len(shape)) for a in given_axes.reshape(-1)]
+    )
     steps = [1] * len(starts) if given_steps is None else [int(s) for s in given_steps.reshape(-1)]
     moves = []
     for start, end, where, step in zip(starts, ends, axes, steps, strict=True):
@@ -108,7 +116,9 @@ def gather(builder: Builder, node: Node) -> None:
         shape = builder.shape(node.inputs[0])
         where = axis(node, len(shape), 0)
         if indices.size and not (-shape[where] <= int(indices.min()) and int(indices.max()) < shape[where]):
-            raise Refusal(f"indices must lie in [{-shape[where]}, {shape[where]}), not {int(indices.min())}..{int(indices.max())}")
+            raise Refusal(
+                f"indices must lie in [{-shape[where]}, {shape[where]}), not {int(indices.min())}..{int(indices.max())}"
+            )
         _move(builder, node, Take(where, np.where(indices < 0, indices + shape[where], indices).astype(np.int64)))
         return
     rows = builder.required(node, 0, "the table of a look-up by computed indices").astype(np.float64)
@@ -123,7 +133,11 @@ def pad(builder: Builder, node: Node) -> None:
     amounts = [int(p) for p in builder.required(node, 1, "the amounts of a pad").reshape(-1)]
     value = builder.optional(node, 2, "the value of a pad")
     given_axes = builder.optional(node, 3, "the axes of a pad")
-    axes = list(range(len(shape))) if given_axes is None else [normalized(int(a), len(shape)) for a in given_axes.reshape(-1)]
+    axes = (
+        list(range(len(shape)))
+        if given_axes is None
+        else [normalized(int(a), len(shape)) for a in given_axes.reshape(-1)]
+    )
     befores, afters = amounts[: len(axes)], amounts[len(axes) :]
     mode = text(node, "mode", "constant")
     moves: list[Move | PadValue] = []
@@ -238,7 +252,11 @@ def _nearest(node: Node, length: int, resized: int, scale: float, ends: tuple[fl
             assert ends is not None
             start, end = ends
             step = (end - start) * (length - 1) / (resized - 1) if resized > 1 else 0.0
-            source = start * (length - 1) + position * step if resized > 1 else np.array([0.5 * (start + end) * (length - 1)])
+            source = (
+                start * (length - 1) + position * step
+                if resized > 1
+                else np.array([0.5 * (start + end) * (length - 1)])
+            )
             if np.any((source < 0) | (source > length - 1)):
                 raise Refusal("a region of interest must lie inside the data; extrapolation is not supported")
         case _:

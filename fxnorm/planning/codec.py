@@ -56,7 +56,12 @@ class Encoder:
         stored = np.ascontiguousarray(array).reshape(array.shape)
         stored = stored.astype(stored.dtype.newbyteorder("<"))
         self.arrays[key] = stored
-        return {"array": key, "dtype": stored.dtype.str, "shape": list(array.shape), "sha256": hashlib.sha256(stored.tobytes()).hexdigest()}
+        return {
+            "array": key,
+            "dtype": stored.dtype.str,
+            "shape": list(array.shape),
+            "sha256": hashlib.sha256(stored.tobytes()).hexdigest(),
+        }
 
 
 class Decoder:
@@ -72,7 +77,9 @@ class Decoder:
         Makes the error for damaged data from a sentence.
     """
 
-    def __init__(self, classes: Mapping[str, type], arrays: Mapping[str, Array], fail: Callable[[str], Exception]) -> None:
+    def __init__(
+        self, classes: Mapping[str, type], arrays: Mapping[str, Array], fail: Callable[[str], Exception]
+    ) -> None:
         self._classes = classes
         self._arrays = arrays
         self._fail = fail

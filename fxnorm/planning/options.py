@@ -154,7 +154,9 @@ def _policy(chosen: Mapping[str, str | None]) -> Policy:
     return Policy(
         format=format_,
         weight_format=weight,
-        accumulator=None if accumulator is None else read_format("--accumulator", accumulator, chosen, ACCUMULATOR_WIDTH),
+        accumulator=None
+        if accumulator is None
+        else read_format("--accumulator", accumulator, chosen, ACCUMULATOR_WIDTH),
         product_format=None if product is None else read_format("--product-format", product, chosen, ACCUMULATOR_WIDTH),
         normalize=normalize,
     )

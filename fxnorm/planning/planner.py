@@ -51,7 +51,9 @@ def make_plan(graph: Graph, ranges: Ranges, options: Options) -> Plan:
     for step in network.steps:
         policy = options.policy(step.name)
         inputs = tuple(encodings[name] for name in step.inputs)
-        output = step.operation.encoding(inputs, policy) or _free_encoding(step.output, step.traced, ranges, policy, inputs)
+        output = step.operation.encoding(inputs, policy) or _free_encoding(
+            step.output, step.traced, ranges, policy, inputs
+        )
         try:
             kernel = step.operation.decide(inputs, output, policy)
         except (PlanError, OverflowError, ValueError) as error:

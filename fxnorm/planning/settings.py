@@ -67,7 +67,9 @@ def _read(path: Path) -> dict[str, Any]:
             rules = _rules(path, value)
         elif name in PLAN_KEYS and name != "layers":
             if not isinstance(value, str):
-                raise UsageError(f'--config {path}: {key} must be a text in quotes, not {value!r}; for example {key} = "q5.3"')
+                raise UsageError(
+                    f'--config {path}: {key} must be a text in quotes, not {value!r}; for example {key} = "q5.3"'
+                )
             found[name] = value
         else:
             known = ", ".join([name.replace("_", "-") for name in PLAN_KEYS if name != "layers"] + ['[layer."NAME"]'])
@@ -85,6 +87,8 @@ def _rules(path: Path, tables: Any) -> list[str]:
             raise UsageError(f'--config {path}: [layer."{pattern}"] must be a table of options, not {table!r}')
         for key, value in table.items():
             if key not in LAYER_KEYS or not isinstance(value, str):
-                raise UsageError(f'--config {path}: [layer."{pattern}"] takes {", ".join(LAYER_KEYS)} as texts, not {key} = {value!r}')
+                raise UsageError(
+                    f'--config {path}: [layer."{pattern}"] takes {", ".join(LAYER_KEYS)} as texts, not {key} = {value!r}'
+                )
             rules.append(f"{pattern}:{key}={value}")
     return rules

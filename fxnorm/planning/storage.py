@@ -87,7 +87,9 @@ def check_folder(folder: str | Path) -> Path:
     """Refuse a folder that a plan must not replace."""
     target = Path(folder)
     if target.exists() and not is_plan(target):
-        raise PlanError(f"{target}: a plan goes into a new folder or replaces an older plan, and this is neither; choose another name")
+        raise PlanError(
+            f"{target}: a plan goes into a new folder or replaces an older plan, and this is neither; choose another name"
+        )
     return target
 
 
@@ -138,4 +140,3 @@ def load(folder: str | Path) -> Plan:
         if isinstance(error, PlanError):
             raise
         raise fail(str(error)) from error
-

@@ -80,7 +80,9 @@ class Archive:
                 raise UsageError(f"{self.path}: cannot be written: {error.strerror or error}") from error
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         for stream in self._streams.values():
             stream.close()
         if self._folder is not None:

@@ -50,13 +50,20 @@ def print_model(graph: Graph, *, where: str) -> None:
 
     record = model_record(graph)
     out = console()
-    out.print(printable(f"{where}: {len(graph.nodes)} nodes, {record['constants']:,} constants, SHA-256 {graph.sha256[:16]}…"), soft_wrap=True)
+    out.print(
+        printable(
+            f"{where}: {len(graph.nodes)} nodes, {record['constants']:,} constants, SHA-256 {graph.sha256[:16]}…"
+        ),
+        soft_wrap=True,
+    )
     table = Table(title="inputs and outputs", title_justify="left")
     for heading in ("", "name", "shape", "type"):
         table.add_column(heading)
     for kind in ("inputs", "outputs"):
         for value in record[kind]:
-            table.add_row(kind[:-1], short(value["name"]), "×".join(map(str, value["shape"])) or "scalar", value["dtype"])
+            table.add_row(
+                kind[:-1], short(value["name"]), "×".join(map(str, value["shape"])) or "scalar", value["dtype"]
+            )
     out.print(table)
     operators = Table(title="operators", title_justify="left")
     for heading in ("operator", "nodes", "kernel"):
@@ -102,7 +109,10 @@ def print_plan(plan: Plan, *, where: str) -> None:
 
     out = console()
     out.print(printable(f"{where}: {headline(plan)}"), soft_wrap=True)
-    out.print(printable(f"model {plan.model_path} (SHA-256 {plan.model_sha256[:16]}…), calibrated on {plan.data}"), soft_wrap=True)
+    out.print(
+        printable(f"model {plan.model_path} (SHA-256 {plan.model_sha256[:16]}…), calibrated on {plan.data}"),
+        soft_wrap=True,
+    )
     out.print(f"plan: {plan.digest[:16]}")
     table = Table(title="layers", title_justify="left")
     for heading in ("layer", "op", "kernel", "shape", "format", "scale", "accumulator"):

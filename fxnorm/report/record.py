@@ -16,7 +16,11 @@ def run_record(evaluation: Evaluation) -> dict[str, Any]:
     plan = evaluation.plan
     record: dict[str, Any] = {
         "model": {"path": plan.model_path, "sha256": plan.model_sha256},
-        "plan": {"digest": plan.digest, **format_record(Format.parse(plan.format)), "normalize": plan.options["normalize"]},
+        "plan": {
+            "digest": plan.digest,
+            **format_record(Format.parse(plan.format)),
+            "normalize": plan.options["normalize"],
+        },
         "samples": evaluation.samples,
         "outputs": {name: output_record(evaluation, name) for name in plan.outputs},
     }

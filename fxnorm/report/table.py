@@ -24,7 +24,9 @@ def console() -> Console:
     """Standard output; a pipe is as wide as the tables need."""
     from rich.console import Console
 
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False, emoji=False)
+    return Console(
+        file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False, emoji=False
+    )
 
 
 def print_run(evaluation: Evaluation, *, where: str, source: str) -> None:
@@ -152,4 +154,3 @@ def short(name: str) -> str:
     """Last characters of a long name; they are what tells names apart."""
     clean = printable(name)
     return clean if len(clean) <= NAME_WIDTH else "…" + clean[1 - NAME_WIDTH :]
-

@@ -203,6 +203,8 @@ def test_requantize(codes: list[int], fraction_bits: int, fmt: Format) -> None:
 )
 @example([-5e-324, 5e-324], -1074, Format(8, 5, rounding=Rounding.RND_CONV))
 @example([1e300, -1e300, 0.5], 3, Format(80, 40, rounding=Rounding.TRN, overflow=Overflow.WRAP))
+@example([-5e-324, 5e-324], 20, Format(8, 5, rounding=Rounding.TRN))
+@example([2.0**62, -(2.0**63), 2.0**63, 1.5 * 2.0**63], 0, Format(8, 8))
 @example([2.0**60, -(2.0**60), -(2.0**62)], 0, Format(63, 60, overflow=Overflow.WRAP))
 def test_encode_any_real_number(values: list[float], exponent: int, fmt: Format) -> None:
     codes = [rounded(Fraction(value) / Fraction(2) ** exponent / fmt.step, fmt.rounding) for value in values]

@@ -1,0 +1,154 @@
+"""From the simplified model to the `Graph` that the rest of the program reads."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fxnorm.errors import ModelError
+from fxnorm.graph.graph import Attribute, Graph, Node, Value
+from fxnorm.graph.nodes import integer, label, set_input
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from fxnorm.graph.binding import Binding
+    from fxnorm.graph.model_file import ModelFile
+    from fxnorm.graph.simplify import Simplifier
+
+
+def check_finite(walk: Simplifier) -> None:
+    """Refuse NaN in any constant, and infinity in those that are not bounds or masks."""
+    for value, origin in walk.nonfinite.items():
+        if not value.uses() and not value.is_graph_output():
+            continue
+        array = walk.constants[value]
+        kind = "NaN" if bool(np.isnan(array).any()) else "infinite"
+        if kind == "infinite" and all(_may_be_infinite(node, index) for node, index in value.uses()):
+            continue
+        users = ", ".join(f"{node.name} ({node.op_type})" for node in list(value.consumers())[:3]) or "an output"
+        raise ModelError(
+            f"initializer {origin!r}: weights must be finite numbers, but it holds {kind} values, used by {users}; train or export again"
+        )
+
+
+def _may_be_infinite(node: ir.Node, index: int) -> bool:
+    if node.domain:
+        return False
+    allowed = {"Clip": (1, 2), "Where": (1, 2), "Pad": (2,), "Add": (0, 1), "Min": None, "Max": None}
+    if node.op_type not in allowed:
+        return False
+    places = allowed[node.op_type]
+    return places is None or index in places
+
+
+def freeze(model: ir.Model, file: ModelFile, binding: Binding, walk: Simplifier) -> Graph:
+    """Describe the simplified model as a `Graph`, and let the model itself accept any number of samples where the batch is free."""
+    import onnx_ir as ir
+
+    graph = model.graph
+    if binding.free_batch:
+        _free_reshapes(walk)
+    values: dict[str, Value] = {}
+    everything = [*graph.inputs, *graph.initializers.values(), *(value for node in graph for value in node.outputs)]
+    for value in everything:
+        if value.name:
+            values[value.name] = _value(value, walk)
+    names: set[str] = set()
+    for node in graph:
+        node.name = _unique_name(node, names)
+    nodes = tuple(_node(node, walk) for node in graph)
+    constants = {value.name: array for value, array in walk.constants.items() if value.is_initializer() and value.name}
+    for value in (value for node in graph for value in node.outputs):
+        value.shape = None
+    if binding.free_batch:
+        for value in graph.inputs:
+            rest = () if value.shape is None else value.shape[1:]
+            value.shape = ir.Shape(["batch", *rest])
+    return Graph(
+        nodes=nodes,
+        inputs=tuple(value.name or "" for value in graph.inputs),
+        outputs=tuple(value.name or "" for value in graph.outputs),
+        values=values,
+        constants=constants,
+        path=file.path,
+        sha256=file.sha256,
+        batch=binding.batch,
+        free_batch=binding.free_batch,
+        model=model,
+    )
+
+
+def _free_reshapes(walk: Simplifier) -> None:
+    """Let Reshapes whose target was computed from the batch size keep whatever first dimension they meet."""
+    from fxnorm.graph.modernize import integer, set_input
+
+    for node in walk.graph:
+        if node.domain or node.op_type != "Reshape":
+            continue
+        source, target = node.inputs[0], walk.array(node.inputs[1])
+        if source is None or target is None or not target.size or int(target[0]) <= 0:
+            continue
+        dims = walk.shape(source)
+        keeps = bool(dims) and dims[0] == int(target[0]) and not integer(node, "allowzero", 0)
+        if not keeps and (-1 in target or math.prod(dims) == 0):
+            continue
+        changed = np.array(target, dtype=np.int64)
+        changed[0] = 0 if keeps else -1
+        set_input(node, 1, walk.constant(changed, f"{node.name}_shape"))
+    for value in list(walk.graph.initializers.values()):
+        if not value.uses() and not value.is_graph_output():
+            walk.graph.initializers.pop(value.name or "")
+
+
+def _value(value: ir.Value, walk: Simplifier) -> Value:
+    import onnx_ir as ir
+
+    name = value.name or ""
+    dtype = value.dtype
+    if dtype is None or dtype == ir.DataType.STRING:
+        raise ModelError(f"value {name!r}: must hold numbers; cut the text processing off the model")
+    return Value(name, walk.shape(value), np.dtype(dtype.numpy()))
+
+
+def _unique_name(node: ir.Node, names: set[str]) -> str:
+    name = node.name or ""
+    if not name or name in names:
+        name = f"{node.op_type}_{next((value.name for value in node.outputs if value.name), '')}"
+    candidate, count = name, 1
+    while candidate in names:
+        count += 1
+        candidate = f"{name}_{count}"
+    names.add(candidate)
+    return candidate
+
+
+def _node(node: ir.Node, walk: Simplifier) -> Node:
+    return Node(
+        op=node.op_type,
+        name=node.name or "",
+        inputs=tuple("" if value is None else value.name or "" for value in node.inputs),
+        outputs=tuple(value.name or "" for value in node.outputs),
+        attributes={
+            name: value for name, attribute in node.attributes.items() if (value := _attribute(attribute)) is not None
+        },
+        version=walk.version(node),
+        domain=node.domain,
+    )
+
+
+def _attribute(attribute: ir.Attr) -> Attribute | None:
+    """Value of an attribute; None for subgraphs and types, which no lowering reads."""
+    import onnx_ir as ir
+
+    kinds = ir.AttributeType
+    match attribute.type:
+        case kinds.INT | kinds.FLOAT | kinds.STRING:
+            return attribute.value  # type: ignore[no-any-return]
+        case kinds.INTS | kinds.FLOATS | kinds.STRINGS:
+            return tuple(attribute.value)
+        case kinds.TENSOR:
+            return np.asarray(attribute.as_tensor().numpy())
+    return None
