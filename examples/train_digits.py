@@ -1,20 +1,14 @@
-"""Train two small digit classifiers in PyTorch and export them, with a labelled test split, as fxnorm's examples.
+"""Train small digit classifiers in PyTorch and export them, with a labelled test split, as fxnorm's examples.
 
-The data are the 1797 handwritten digits inside scikit-learn: 8 x 8 grey images, pixels 0..16. The networks take those
-pixels as they are. No host divides by 16 or standardizes: the batch normalizations do it, in the network, and so it
-becomes a matter of fixed point.
-
-``dense``
-    64 -> 32 -> 16 -> 10, batch normalization before each ReLU.
-``conv``
-    two padded 3 x 3 convolutions of 8 and 16 channels, each with batch normalization and ReLU; a 2 x 2 maximum pooling
-    after the first, a stride of 2 in the second; then one dense layer.
+The data are the 1797 handwritten digits inside scikit-learn: 8 x 8 grey images, pixels 0..16. The networks, which
+``digit_networks.py`` describes, take those pixels as they are. No host divides by 16 or standardizes: normalization
+does it, in the network, and so it becomes a matter of fixed point.
 
 Run ``python examples/train_digits.py``, or ``make examples``, which brings its own environment. It needs::
 
-    pip install 'torch==2.13.0' scikit-learn onnx onnxruntime
+    pip install 'torch==2.13.0' scikit-learn onnx onnxruntime onnxscript
 
-It trains on the CPU in seconds, always for the same number of epochs; the test split is looked at once, at the end.
+It trains on the CPU in a minute, always for the same number of epochs; the test split is looked at once, at the end.
 With one seed and one version of PyTorch the weights come out the same on every run of one machine; another processor
 may round a sum differently.
 """
@@ -22,17 +16,21 @@ may round a sum differently.
 from __future__ import annotations
 
 import argparse
+import tempfile
 import warnings
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-REQUIREMENT = "pip install 'torch==2.13.0' scikit-learn onnx onnxruntime"
+REQUIREMENT = "pip install 'torch==2.13.0' scikit-learn onnx onnxruntime onnxscript"
 
 try:
     import numpy as np
+    import onnx
     import onnxruntime
+    import onnxscript  # noqa: F401  (PyTorch's newer exporter needs it)
     import torch
+    from digit_networks import EXAMPLES, Example
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
     from torch import nn
@@ -40,10 +38,8 @@ except ModuleNotFoundError as missing:
     raise SystemExit(f"train_digits.py: {missing.name} is not installed; run: {REQUIREMENT}") from None
 
 TEST_SAMPLES = 450
-EPOCHS = 80
 BATCH = 64
 LEAST_ACCURACY = 0.96
-OPSET = 17
 
 
 @dataclass(frozen=True)
@@ -64,43 +60,6 @@ class Split:
     test_labels: np.ndarray
 
 
-@dataclass(frozen=True)
-class Example:
-    """One network to train: the name and the per-sample shape of its input, and its layers.
-
-    Named layers give readable ONNX node names. There is no bias before a batch normalization: its own shift does that.
-    """
-
-    input: str
-    shape: tuple[int, ...]
-    layers: OrderedDict[str, nn.Module]
-
-
-def examples() -> dict[str, Example]:
-    """Build the untrained networks; their first weights come from PyTorch's global seed."""
-    dense = OrderedDict[str, nn.Module](
-        dense1=nn.Linear(64, 32, bias=False),
-        bn1=nn.BatchNorm1d(32),
-        relu1=nn.ReLU(),
-        dense2=nn.Linear(32, 16, bias=False),
-        bn2=nn.BatchNorm1d(16),
-        relu2=nn.ReLU(),
-        dense3=nn.Linear(16, 10),
-    )
-    conv = OrderedDict[str, nn.Module](
-        conv1=nn.Conv2d(1, 8, 3, padding=1, bias=False),
-        bn1=nn.BatchNorm2d(8),
-        relu1=nn.ReLU(),
-        pool1=nn.MaxPool2d(2),
-        conv2=nn.Conv2d(8, 16, 3, stride=2, padding=1, bias=False),
-        bn2=nn.BatchNorm2d(16),
-        relu2=nn.ReLU(),
-        flatten=nn.Flatten(),
-        dense=nn.Linear(64, 10),
-    )
-    return {"dense": Example("pixels", (64,), dense), "conv": Example("image", (1, 8, 8), conv)}
-
-
 def split_digits(seed: int) -> Split:
     """Split scikit-learn's digits into 1347 for training and 450 for testing."""
     digits = load_digits()
@@ -112,13 +71,15 @@ def split_digits(seed: int) -> Split:
     return Split(images[train_rows], labels[train_rows], images[test_rows], labels[test_rows])
 
 
-def train(network: nn.Module, images: np.ndarray, labels: np.ndarray, seed: int) -> None:
+def train(network: nn.Module, example: Example, images: np.ndarray, labels: np.ndarray, seed: int) -> None:
     """Fit ``network`` in place, for a fixed number of epochs, and leave it in evaluation mode.
 
     Parameters
     ----------
     network
         Maps (batch, ...) float32 images to (batch, 10) logits.
+    example
+        How long and how fast.
     images, labels
         float32 (samples, ...) and int64 (samples,).
     seed
@@ -126,12 +87,12 @@ def train(network: nn.Module, images: np.ndarray, labels: np.ndarray, seed: int)
     """
     order = torch.Generator().manual_seed(seed)
     x, y = torch.from_numpy(images), torch.from_numpy(labels)
-    steps = EPOCHS * -(-len(x) // BATCH)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-2, total_steps=steps)
+    steps = example.epochs * -(-len(x) // BATCH)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=example.rate, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=example.rate, total_steps=steps)
     loss = nn.CrossEntropyLoss(label_smoothing=0.05)
     network.train()
-    for _ in range(EPOCHS):
+    for _ in range(example.epochs):
         for batch in torch.randperm(len(x), generator=order).split(BATCH):
             optimizer.zero_grad()
             loss(network(x[batch]), y[batch]).backward()
@@ -140,24 +101,30 @@ def train(network: nn.Module, images: np.ndarray, labels: np.ndarray, seed: int)
     network.eval()
 
 
-def export(network: nn.Module, input_name: str, sample: torch.Tensor, path: Path) -> None:
-    """Write ``network`` as ONNX: batch size free, batch normalizations as nodes of their own."""
+def export(network: nn.Module, example: Example, sample: torch.Tensor, path: Path) -> None:
+    """Write ``network`` as ONNX: batch size free, normalizations as nodes of their own."""
+    names = {"input_names": [example.input], "output_names": ["logits"], "opset_version": example.opset}
+    how: dict[str, Any]
+    if example.dynamo:
+        shapes = ({0: torch.export.Dim("batch")},)
+        how = {"dynamo": True, "dynamic_shapes": shapes, "external_data": False, "verbose": False}
+    else:
+        # Left as it is, batch normalizations included, which the exporter would otherwise fold into convolutions.
+        keep = {"training": torch.onnx.TrainingMode.PRESERVE, "do_constant_folding": False}
+        how = {"dynamo": False, "dynamic_axes": {example.input: {0: "batch"}, "logits": {0: "batch"}}, **keep}
     with warnings.catch_warnings():
-        # The newer exporter (dynamo=True) folds batch normalization into the convolutions by itself. Folding is what
-        # these examples are to show, so the older, deprecated one writes them, told to leave the network as it is.
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
-        torch.onnx.export(
-            network,
-            (sample,),
-            str(path),
-            dynamo=False,
-            input_names=[input_name],
-            output_names=["logits"],
-            dynamic_axes={input_name: {0: "batch"}, "logits": {0: "batch"}},
-            opset_version=OPSET,
-            training=torch.onnx.TrainingMode.PRESERVE,
-            do_constant_folding=False,
-        )
+        warnings.simplefilter("ignore")  # the older exporter is deprecated, and the newer one warns of its own parts
+        if not example.dynamo:
+            torch.onnx.export(network, (sample,), str(path), **names, **how)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            torch.onnx.export(network, (sample,), str(Path(folder) / "model.onnx"), **names, **how)
+            model = onnx.load(Path(folder) / "model.onnx")
+    # What the newer exporter records of the source names folders of this machine.
+    for node in model.graph.node:
+        del node.metadata_props[:]
+    del model.graph.metadata_props[:], model.metadata_props[:]
+    path.write_bytes(model.SerializeToString())
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -167,18 +134,19 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def make(name: str, split: Split, seed: int, out: Path) -> float:
     """Train, export and check one example; return its accuracy on the test split as onnxruntime computes it."""
+    example = EXAMPLES[name]
+    # All of them draw their first weights, one after the other, so that each draws the same whichever are trained.
     torch.manual_seed(seed)
-    example = examples()[name]
-    network = nn.Sequential(example.layers)
-    train(network, split.train_images.reshape(-1, *example.shape), split.train_labels, seed)
+    network = {key: entry.build() for key, entry in EXAMPLES.items()}[name]
+    train(network, example, split.train_images.reshape(-1, *example.shape), split.train_labels, seed)
 
     test = split.test_images.reshape(-1, *example.shape)
     with torch.no_grad():
         logits = network(torch.from_numpy(test)).numpy()
 
     model = out / f"digits_{name}.onnx"
-    data = out / f"digits_{name}_test.npz"
-    export(network, example.input, torch.from_numpy(test[:2]), model)
+    data = out / f"{example.data}.npz"
+    export(network, example, torch.from_numpy(test[:2]), model)
     arrays = {example.input: test, "labels": split.test_labels}
     np.savez_compressed(data, allow_pickle=False, **arrays)
 
@@ -207,14 +175,18 @@ def main() -> int:
         "--out", type=Path, default=here, metavar="DIR", help="where to write; default: beside the script"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the split, the weights and the batches; default: 0")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which; default: all of {', '.join(EXAMPLES)}")
     arguments = parser.parse_args()
+    chosen = arguments.names or list(EXAMPLES)
+    if unknown := [name for name in chosen if name not in EXAMPLES]:
+        parser.error(f"there is no example {', '.join(unknown)}; they are {', '.join(EXAMPLES)}")
 
     # Sums in a fixed order: one thread, deterministic kernels.
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     arguments.out.mkdir(parents=True, exist_ok=True)
     split = split_digits(arguments.seed)
-    reached = {name: make(name, split, arguments.seed, arguments.out) for name in examples()}
+    reached = {name: make(name, split, arguments.seed, arguments.out) for name in chosen}
     poor = [name for name, value in reached.items() if value < LEAST_ACCURACY]
     if poor:
         print(f"below {LEAST_ACCURACY} accuracy: {', '.join(poor)}")

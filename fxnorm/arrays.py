@@ -10,7 +10,6 @@ import math
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -59,7 +58,7 @@ class StoredArray:
             ) from error
 
     def read(self) -> np.ndarray:
-        """The whole array."""
+        """Read the whole array."""
         return np.concatenate(list(self.blocks(max(1, self.shape[0] if self.shape else 1)))).reshape(self.shape)
 
 
@@ -137,7 +136,7 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: 
     _check_size(where, shape, dtype, info.file_size - offset)
 
     def rows(count: int) -> Iterator[np.ndarray]:
-        with zipfile.ZipFile(path) as again, _open(again, info.filename) as stream:
+        with zipfile.ZipFile(path) as again, again.open(info.filename) as stream:
             _header(stream, where)
             row_shape, total = shape[1:], shape[0] if shape else 1
             for start in range(0, total, count):
@@ -149,13 +148,9 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: 
     return StoredArray(where, shape, dtype, rows)
 
 
-def _open(archive: zipfile.ZipFile, name: str) -> AbstractContextManager[IO[bytes]]:
-    return archive.open(name)
-
-
 def _read(stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> np.ndarray:
     array = np.empty(shape, dtype)
-    view = memoryview(array.reshape(-1).view(np.uint8)) if array.nbytes else memoryview(b"")
+    view = memoryview(array.reshape(-1).view(np.uint8).data) if array.nbytes else memoryview(b"")
     filled = 0
     while filled < len(view):
         data = stream.read(min(len(view) - filled, 1 << 20))

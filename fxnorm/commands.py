@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +14,19 @@ from fxnorm.errors import PlanError, UsageError
 from fxnorm.evaluation import Progress, Stopwatch, calibrate, evaluate
 from fxnorm.planning.options import Options
 from fxnorm.planning.plan import Plan
-from fxnorm.planning.settings import PLAN_KEYS, settings
+from fxnorm.planning.settings import PLAN_KEYS, option_name, settings
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fxnorm.data import Data
     from fxnorm.graph.graph import Graph
+    from fxnorm.report.archive import Archive
 
 RANDOM_SAMPLES = 16
+STANDARD_OUTPUT = "-"
+PATIENCE = 0.5
+"""Seconds that pass before a bar is worth showing."""
 
 
 def simulate(
@@ -38,48 +45,56 @@ def simulate(
     **chosen: Any,
 ) -> None:
     """`fxnorm simulate`."""
+    from fxnorm.data import Data
     from fxnorm.planning import storage
-    from fxnorm.report.archive import Archive, check_target
+    from fxnorm.report.archive import Archive
+    from fxnorm.report.files import Delivery
     from fxnorm.report.record import run_record
 
-    targets = [target for target in (json_file if json_file != "-" else None, outputs, trace) if target is not None]
-    for target in targets:
-        check_target(target)
-    if len({Path(target).resolve() for target in targets}) < len(targets):
-        raise UsageError("simulate: --json, --outputs and --trace must name different files")
+    from_plan = storage.is_plan(model)
+    _refuse_contradictions(
+        from_plan, reference_model, data, samples, seed, {**chosen, "calibration_data": calibration_data}
+    )
+    options = None if from_plan else Options.make(**settings(chosen))
+    quiet = json_file == STANDARD_OUTPUT
+    sources = [
+        path for path in (model, reference_model, data, calibration_data, chosen.get("config")) if path is not None
+    ]
     stopwatch = Stopwatch()
-    quiet = json_file == "-"
-    with _progress(quiet) as progress:
-        if storage.is_plan(model):
-            _refuse_plan_options(chosen, calibration_data)
-            made = storage.load(model)
-            graph = _reference_graph(made, reference_model, batch, dims, stopwatch)
-            source = _data(data, graph, samples, seed)
-            if data is not None and source.sha256 != made.data_sha256:
-                _note("the plan was calibrated on other data than it is run with now")
+    with Delivery(sources) as delivery, _progress() as progress:
+        promised = None if json_file is None or quiet else delivery.add("--json", json_file)
+        outputs_file = None if outputs is None else Archive(delivery.add("--outputs", outputs))
+        trace_file = None if trace is None else Archive(delivery.add("--trace", trace))
+        if options is None:
+            with stopwatch.phase("plan"):
+                made = storage.load(model)
+            with stopwatch.phase("import"):
+                graph = _model_of(made, reference_model, batch, _sizes(dims))
+            source = _data(data, graph, samples, seed, announce=_note if quiet else _say)
+            if source.sha256 != made.data_sha256:
+                _note(f"note: the plan was calibrated on other data than it is run with: on {made.data}")
         else:
-            if reference_model is not None:
-                raise UsageError("simulate: --model goes with a PLAN; the model is the argument")
-            options = Options.make(**settings(chosen))
-            graph, source = _load(model, batch, dims, data, samples, seed, stopwatch)
-            made = _plan(graph, source, calibration_data, options, stopwatch, progress)
-        with Archive(outputs) as outputs_file, Archive(trace) as trace_file:
-            evaluation = evaluate(
-                made,
-                graph,
-                source,
-                stopwatch=stopwatch,
-                progress=progress,
-                watch=_watch(made, outputs_file, trace_file),
-            )
-            outputs_file.finish()
-            trace_file.finish()
-    if json_file is not None:
-        _write_json(run_record(evaluation), json_file)
-    if not quiet:
+            with stopwatch.phase("import"):
+                graph = _import(model, batch, _sizes(dims))
+            source = _data(data, graph, samples, seed, announce=_note if quiet else _say)
+            calibration = source if calibration_data is None else Data.open(calibration_data, graph)
+            made = _plan(graph, calibration, options, stopwatch, progress)
+        watch = _watch(made, outputs_file, trace_file)
+        evaluation = evaluate(made, graph, source, stopwatch=stopwatch, progress=progress, watch=watch)
+        record = run_record(evaluation, source)
+        record["model"]["path"] = str(graph.path or "")
+        for archive in (outputs_file, trace_file):
+            if archive is not None:
+                archive.finish()
+        if promised is not None:
+            promised.write(as_json(record))
+        delivery.deliver()
+    if quiet:
+        sys.stdout.write(as_json(record))
+    else:
         from fxnorm.report.table import print_run
 
-        print_run(evaluation, where=model, source=source.description)
+        print_run(evaluation, source, where=model)
 
 
 def plan(
@@ -98,12 +113,18 @@ def plan(
     from fxnorm.planning import storage
     from fxnorm.report.inspection import print_plan
 
+    calibration = data if data is not None else calibration_data
+    if data is not None and calibration_data is not None:
+        raise UsageError("plan: --data and --calibration-data both name the samples for calibration; give one of them")
+    if calibration is not None and (samples is not None or seed is not None):
+        raise UsageError("plan: --samples and --seed go with random samples, and there are data; leave them out")
     options = Options.make(**settings(chosen))
     storage.check_folder(output)
     stopwatch = Stopwatch()
-    with _progress(False) as progress:
-        graph, source = _load(model, batch, dims, data, samples, seed, stopwatch)
-        made = _plan(graph, source, calibration_data, options, stopwatch, progress)
+    with _progress() as progress:
+        graph = _import(model, batch, _sizes(dims))
+        source = _data(calibration, graph, samples, seed, announce=_say)
+        made = _plan(graph, source, options, stopwatch, progress)
     storage.save(made, output)
     print_plan(made, where=output)
 
@@ -117,158 +138,174 @@ def inspect(*, path: str, batch: int | None, dims: tuple[str, ...], json_file: s
         if batch is not None or dims:
             raise UsageError("inspect: --batch and --dim go with a MODEL; a plan's shapes are decided")
         made = storage.load(path)
-        if json_file is not None:
-            _write_json(inspection.plan_record(made), json_file)
-        if json_file != "-":
-            inspection.print_plan(made, where=path)
-        return
-    graph = _import(path, batch, dims)
-    if json_file is not None:
-        _write_json(inspection.model_record(graph), json_file)
-    if json_file != "-":
-        inspection.print_model(graph, where=path)
+        _show(lambda: inspection.plan_record(made), lambda: inspection.print_plan(made, where=path), json_file, path)
+    else:
+        graph = _import(path, batch, _sizes(dims))
+        _show(
+            lambda: inspection.model_record(graph), lambda: inspection.print_model(graph, where=path), json_file, path
+        )
 
 
 def ops(*, json_file: str | None) -> None:
     """`fxnorm ops`."""
     from fxnorm.report import inspection
 
+    _show(inspection.operator_records, inspection.print_operators, json_file)
+
+
+def _show(record: Callable[[], Any], show: Callable[[], None], json_file: str | None, *sources: str) -> None:
+    """Write a record as JSON where that is asked for, and print it for people unless the JSON goes to standard output."""
+    from fxnorm.report.files import Delivery
+
+    if json_file == STANDARD_OUTPUT:
+        sys.stdout.write(as_json(record()))
+        return
     if json_file is not None:
-        _write_json(inspection.operator_records(), json_file)
-    if json_file != "-":
-        inspection.print_operators()
+        with Delivery(sources) as delivery:
+            delivery.add("--json", json_file).write(as_json(record()))
+            delivery.deliver()
+    show()
 
 
-def _load(
-    model: str,
-    batch: int | None,
-    dims: tuple[str, ...],
-    data: str | None,
-    samples: int | None,
-    seed: int | None,
-    stopwatch: Stopwatch,
-) -> tuple[Graph, Data]:
-    with stopwatch.phase("import"):
-        graph = _import(model, batch, dims)
-    return graph, _data(data, graph, samples, seed)
+def as_json(record: Any) -> str:
+    """JSON in ASCII, so that a model's text can do nothing to a terminal."""
+    return json.dumps(record, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def _import(model: str, batch: int | None, dims: tuple[str, ...]) -> Graph:
+def _import(model: str, batch: int | None, dims: Mapping[str, int]) -> Graph:
     from fxnorm.graph.onnx_import import load
     from fxnorm.lowering.operators import known
 
-    return load(model, batch=batch, dims=_sizes(dims), known=known)
+    return load(model, batch=batch, dims=dims, known=known)
 
 
 def _sizes(dims: tuple[str, ...]) -> dict[str, int]:
-    sizes = {}
+    sizes: dict[str, int] = {}
     for text in dims:
         name, equals, size = text.rpartition("=")
-        if not equals or not size.isdecimal():
-            raise UsageError(f"--dim: must be NAME=SIZE with a positive integer, not {text!r}")
+        if not (name and equals and size.isascii() and size.isdecimal()):
+            raise UsageError(
+                f"--dim: must be NAME=SIZE with a positive integer, not {text!r}; for instance --dim length=16"
+            )
+        if name in sizes:
+            raise UsageError(f"--dim {text!r}: the size of {name!r} is given twice; give it once")
         sizes[name] = int(size)
     return sizes
 
 
-def _data(path: str | None, graph: Graph, samples: int | None, seed: int | None) -> Data:
+def _data(
+    path: str | None, graph: Graph, samples: int | None, seed: int | None, *, announce: Callable[[str], None]
+) -> Data:
     from fxnorm.data import Data
 
-    if path is None:
-        source = Data.random(graph, samples or RANDOM_SAMPLES, seed or 0)
-        _note(f"no --data: running {source.description}")
-        return source
-    if samples is not None or seed is not None:
-        raise UsageError("--samples and --seed go with random samples; with --data all of its samples are run")
-    return Data.open(path, graph)
+    if path is not None:
+        return Data.open(path, graph)
+    source = Data.random(graph, samples or RANDOM_SAMPLES, seed or 0)
+    announce(f"no --data: {source.description}")
+    return source
 
 
-def _plan(
-    graph: Graph,
-    source: Data,
-    calibration_data: str | None,
-    options: Options,
-    stopwatch: Stopwatch,
-    progress: Progress | None,
-) -> Plan:
-    from fxnorm.data import Data
+def _plan(graph: Graph, source: Data, options: Options, stopwatch: Stopwatch, progress: Progress | None) -> Plan:
     from fxnorm.lowering.lower import lower
     from fxnorm.planning.planner import make_plan
 
     with stopwatch.phase("plan"):
         lower(graph)  # refuse before anything runs
     with stopwatch.phase("calibrate"):
-        calibration = source if calibration_data is None else Data.open(calibration_data, graph)
-        ranges = calibrate(graph, calibration, progress)
+        ranges = calibrate(graph, source, progress)
     with stopwatch.phase("plan"):
         return make_plan(graph, ranges, options)
 
 
-def _reference_graph(
-    made: Plan, model: str | None, batch: int | None, dims: tuple[str, ...], stopwatch: Stopwatch
-) -> Graph:
-    path = model or made.model_path
-    if not path or not Path(path).is_file():
-        raise PlanError(f"simulate: the plan's model is not at {path!r}; say where it is with --model FILE")
-    with stopwatch.phase("import"):
-        graph = _import(path, batch, dims)
+def _model_of(made: Plan, model: str | None, batch: int | None, dims: Mapping[str, int]) -> Graph:
+    """The model that a plan was made from, in the shapes that it was made for."""
+    path = model if model is not None else made.model_path
+    if model is None and not (path and Path(path).is_file()):
+        raise PlanError(f"simulate: the model of the plan is not at {path!r}; say where it is with --model FILE")
+    graph = _import(path, batch, dims)
     if graph.sha256 != made.model_sha256:
         raise PlanError(
-            f"simulate: {path} is not the model that the plan was made from; "
-            f"its SHA-256 is {graph.sha256[:16]}…, not {made.model_sha256[:16]}…"
+            f"simulate: {path} is not the model that the plan was made from: its SHA-256 is {graph.sha256[:16]}…, "
+            f"not {made.model_sha256[:16]}…; make a plan for it with `fxnorm plan`"
+        )
+    wanted = {name: made.values[name].shape for name in made.inputs}
+    if batch is None and not dims and _shapes(graph) != wanted:
+        graph = _import(path, next(iter(wanted.values()), (1,))[0], dims)
+    if _shapes(graph) != wanted:
+        raise PlanError(
+            f"simulate: the plan was made for inputs of the shapes {_listed(wanted)}, and the model has {_listed(_shapes(graph))} now; "
+            "give the --batch and --dim that it was made with"
         )
     return graph
 
 
-def _refuse_plan_options(chosen: Mapping[str, Any], calibration_data: str | None) -> None:
-    given = [name for name in PLAN_KEYS if chosen.get(name)]
-    given += ["config"] if chosen.get("config") else []
-    given += ["calibration_data"] if calibration_data else []
-    if given:
-        listed = ", ".join("--" + ("layer" if name == "layers" else name.replace("_", "-")) for name in given)
+def _shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    return {name: graph.shape(name) for name in graph.inputs}
+
+
+def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+
+
+def _refuse_contradictions(
+    from_plan: bool,
+    model: str | None,
+    data: str | None,
+    samples: int | None,
+    seed: int | None,
+    chosen: Mapping[str, Any],
+) -> None:
+    given = [name for name in (*PLAN_KEYS, "config", "calibration_data") if chosen.get(name)]
+    if from_plan and given:
         raise UsageError(
-            f"simulate: a PLAN holds every decision; {listed} would change it: run `fxnorm plan` with them instead"
+            f"simulate: a PLAN holds every decision, and {', '.join(map(option_name, given))} would change it; "
+            "make another plan with `fxnorm plan`"
+        )
+    if not from_plan and model is not None:
+        raise UsageError("simulate: --model goes with a PLAN; without one the model is the argument")
+    if data is not None and (samples is not None or seed is not None):
+        raise UsageError(
+            "simulate: --samples and --seed go with random samples; with --data all of its samples are run"
         )
 
 
-def _watch(made: Plan, outputs: Any, trace: Any) -> Callable[[str, Any], None] | None:
-    if not outputs.wanted and not trace.wanted:
+def _watch(made: Plan, outputs: Archive | None, trace: Archive | None) -> Callable[[str, np.ndarray], None] | None:
+    """What takes every value on its way into the files that are wanted."""
+    from fxnorm.simulation import merged
+
+    if outputs is None and trace is None:
         return None
     names: dict[str, list[str]] = {}
     for name, value in made.outputs.items():
         names.setdefault(value, []).append(name)
 
-    def watch(value: str, codes: Any) -> None:
-        from fxnorm.simulation import merged
-
-        flat = merged(codes)
+    def watch(value: str, codes: np.ndarray) -> None:
         encoding = made.values[value].encoding
-        trace.append(value, flat, encoding)
-        for name in names.get(value, ()):
-            outputs.append(name, flat, encoding)
+        if trace is not None:
+            trace.append(value, merged(codes), encoding)
+        if outputs is not None:
+            for name in names.get(value, ()):
+                outputs.append(name, merged(codes), encoding)
 
     return watch
 
 
-def _write_json(record: Any, path: str) -> None:
-    from fxnorm.report.archive import write_text
+def _say(text: str) -> None:
+    from fxnorm.report.text import printable
 
-    text = json.dumps(record, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
-    if path == "-":
-        sys.stdout.write(text)
-    else:
-        write_text(path, text)
+    print(printable(text), flush=True)
 
 
 def _note(text: str) -> None:
     from fxnorm.report.text import printable
 
-    print(printable(text), file=sys.stderr)
+    print(f"fxnorm: {printable(text)}", file=sys.stderr)
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator[Progress | None]:
-    """Progress bars on a terminal's standard error; None elsewhere."""
-    if quiet or not sys.stderr.isatty():
+def _progress() -> Iterator[Progress | None]:
+    """Progress bars on standard error where that is a terminal, for runs that take their time; None elsewhere."""
+    if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
@@ -276,12 +313,20 @@ def _progress(quiet: bool) -> Iterator[Progress | None]:
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
+    # Standard output is another file, whatever the terminal shows: it must not be led to the bars' one.
+    bars = Bars(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False)
+    tasks: dict[str, TaskID] = {}
+    begun = time.monotonic()
 
-        def progress(phase: str, done: int, total: int) -> None:
-            if phase not in tasks:
-                tasks[phase] = bars.add_task(phase, total=total)
-            bars.update(tasks[phase], completed=done)
+    def progress(phase: str, done: int, total: int) -> None:
+        if time.monotonic() - begun < PATIENCE:
+            return
+        if phase not in tasks:
+            bars.start()
+            tasks[phase] = bars.add_task(phase, total=total)
+        bars.update(tasks[phase], completed=done)
 
+    try:
         yield progress
+    finally:
+        bars.stop()

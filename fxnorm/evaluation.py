@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from fxnorm.calibration import Ranges, observe
 from fxnorm.errors import DataError
 from fxnorm.graph.graph import Graph
-from fxnorm.metrics import Error
+from fxnorm.metrics import Error, ValueReport
 from fxnorm.planning.plan import Plan
-from fxnorm.simulation import Simulator, ValueReport, merged
+from fxnorm.simulation import Simulator, merged
 
 if TYPE_CHECKING:
     from fxnorm.data import Data
 
 Array = np.ndarray
 
-CALIBRATION_SAMPLES = 256
+CALIBRATION_SAMPLES: Final = 256
+PHASES: Final = ("import", "calibrate", "plan", "reference", "simulate")
 Progress = Callable[[str, int, int], None]
+"""Called with the phase, the samples done and all samples."""
 
 
 @dataclass
 class Stopwatch:
-    """Seconds a phase took, in the order of the phases."""
+    """Seconds that each of `PHASES` took; 0 for one that did not happen."""
 
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -39,7 +41,7 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            self.seconds[name] += time.perf_counter() - start
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Evaluation:
     reports
         Counts and errors by value name.
     accuracy
-        Share of labels met by "fp32" and "fixed"; None without labels. "fp32" is missing where there was no reference.
+        Share of labels met by "fp32" and by "fixed"; None without labels.
     seconds
         By phase.
     """
@@ -66,9 +68,10 @@ class Evaluation:
     accuracy: Mapping[str, float] | None
     seconds: Mapping[str, float]
 
-    def output_error(self, name: str) -> Error | None:
-        """Error of a model output; None where there was no reference."""
-        return self.reports[self.plan.outputs[name]].error
+    def output_error(self, name: str) -> Error:
+        """Error of a model output."""
+        error = self.reports[self.plan.outputs[name]].error
+        return error if error is not None else Error()
 
 
 def chunk_size(graph: Graph) -> int:
@@ -106,7 +109,7 @@ def calibrate(graph: Graph, data: Data, progress: Progress | None = None, limit:
 
 def evaluate(
     plan: Plan,
-    graph: Graph | None,
+    graph: Graph,
     data: Data,
     *,
     stopwatch: Stopwatch | None = None,
@@ -118,9 +121,9 @@ def evaluate(
     Parameters
     ----------
     graph
-        The model for the reference; None runs without one.
+        The plan's model, for the reference.
     watch
-        Called with the name and codes of every value of every chunk.
+        Called with the name and codes of every value, in the order of the samples.
 
     Raises
     ------
@@ -131,33 +134,28 @@ def evaluate(
 
     stopwatch = stopwatch or Stopwatch()
     simulator = Simulator(plan)
-    values = [] if graph is None else _compared(plan, graph)
+    compared = _compared(plan, graph)
+    judge = Judge.of(plan, data, compared)
     with stopwatch.phase("reference"):
-        reference = None if graph is None else Reference(graph, values)
-    size = simulator.chunk_size()
-    judge = Judge.of(plan, data)
+        reference = Reference(graph, compared)
     done = 0
-    for chunk in data.chunks(size):
-        count = len(next(iter(chunk.values())))
+    for chunk in data.chunks(simulator.chunk_size()):
         with stopwatch.phase("reference"):
-            expected = None if reference is None else reference.run(chunk)
+            expected = reference.run(chunk)
         with stopwatch.phase("simulate"):
             codes = simulator.run(chunk, expected, watch)
         if judge is not None:
-            encoding = plan.values[judge.value].encoding
-            judge.add("fixed", encoding.decode(codes[judge.value]), done)
-            if expected is not None:
-                judge.add("fp32", expected[judge.value], done)
-        done += count
+            judge.add("fp32", expected[judge.value], done)
+            judge.add("fixed", plan.values[judge.value].encoding.decode(codes[judge.value]), done)
+        done += len(next(iter(chunk.values())))
         if progress is not None:
             progress("simulate", done, data.samples)
-    return Evaluation(
-        plan, done, simulator.reports, None if judge is None else judge.accuracy(), dict(stopwatch.seconds)
-    )
+    accuracy = None if judge is None else judge.accuracy()
+    return Evaluation(plan, done, simulator.reports, accuracy, dict(stopwatch.seconds))
 
 
 def _compared(plan: Plan, graph: Graph) -> list[str]:
-    """Values that both have: floating-point inputs, traced layers, outputs."""
+    """Values that both have: floating-point inputs, and the layers that the FP32 model knows, outputs among them."""
     names = [name for name in plan.inputs if name not in plan.integer_inputs]
     names += [layer.output for layer in plan.layers if layer.traced]
     return [name for name in dict.fromkeys(names) if name in graph.values]
@@ -185,22 +183,23 @@ class Judge:
     right: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: Plan, data: Data) -> Judge | None:
-        """Judge for a data set; None where it has no labels."""
+    def of(cls, plan: Plan, data: Data, compared: Collection[str]) -> Judge | None:
+        """Judge for a data set, on one of the values that are compared with FP32; None where the data has no labels."""
         if data.labels is None:
             return None
         for value in plan.outputs.values():
             shape = plan.values[value].shape
-            if shape and shape[-1] > 1:
+            if value in compared and shape and shape[-1] > 1:
                 per_sample = int(np.prod(shape[:-1], dtype=np.int64))
                 if len(data.labels) != per_sample * data.samples:
                     raise DataError(
-                        f"labels: there must be one for each of the {per_sample * data.samples} answers, not {len(data.labels)}"
+                        f"labels: there must be one for each of the {per_sample * data.samples} answers of {value!r} "
+                        f"(shape {list(shape)} a sample), not {len(data.labels)}; leave them out"
                     )
-                if data.labels.size and not 0 <= int(data.labels.min()) <= int(data.labels.max()) < shape[-1]:
+                low, high = int(data.labels.min()), int(data.labels.max())
+                if not 0 <= low <= high < shape[-1]:
                     raise DataError(
-                        f"labels: must lie in 0..{shape[-1] - 1}, the classes of the model's output, "
-                        f"not {int(data.labels.min())}..{int(data.labels.max())}"
+                        f"labels: must lie in 0..{shape[-1] - 1}, the classes of the model's output {value!r}, not {low}..{high}"
                     )
                 return cls(value, data.labels, per_sample)
         raise DataError("labels: the model has no output with more than one class to compare them with; leave them out")

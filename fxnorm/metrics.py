@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -59,6 +59,12 @@ class Error:
             self.agreed += int(np.count_nonzero(same))
             self.decisions += same.size
 
+    def merge(self, other: Error) -> None:
+        """Take in what was measured elsewhere."""
+        self.largest = max(self.largest, other.largest)
+        for name in ("count", "signal", "noise", "fixed", "product", "absolute", "agreed", "decisions"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     @property
     def sqnr_db(self) -> float:
         """Signal-to-quantization-noise ratio in dB; inf without noise, -inf where the reference is all zeros but the value is not."""
@@ -111,15 +117,24 @@ class Usage:
     accumulator_overflow: int = 0
     additions: int = 0
 
-    def add(self, codes: Array, lowest: int, highest: int) -> None:
-        """Take in codes of a format with these ends."""
+    def add(self, codes: Array, lowest: int, highest: int, extent: tuple[int, int] | None = None) -> None:
+        """Take in codes of a format with these ends; `extent` is their minimum and maximum where they are known."""
         if not codes.size:
             return
-        low, high = int(codes.min()), int(codes.max())
+        low, high = extent if extent is not None else (int(codes.min()), int(codes.max()))
         self.low, self.high = (min(self.low, low), max(self.high, high)) if self.count else (low, high)
         self.count += codes.size
         if low <= lowest or high >= highest:
             self.at_limit += int(np.count_nonzero((codes <= lowest) | (codes >= highest)))
+
+    def merge(self, other: Usage) -> None:
+        """Take in what was counted elsewhere."""
+        if other.count:
+            both = self.count > 0
+            self.low = min(self.low, other.low) if both else other.low
+            self.high = max(self.high, other.high) if both else other.high
+        for name in ("count", "overflow", "at_limit", "accumulator_overflow", "additions"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def bits_used(self, signed: bool) -> int:
         """Bits that the codes seen need in the format's own representation."""
@@ -128,3 +143,19 @@ class Usage:
 
 def _bits(code: int) -> int:
     return (~code if code < 0 else code).bit_length()
+
+
+@dataclass(slots=True)
+class ValueReport:
+    """What was counted for one value of a plan, and its error where there was a reference."""
+
+    usage: Usage = field(default_factory=Usage)
+    error: Error | None = None
+
+    def merge(self, other: ValueReport) -> None:
+        """Take in what another run found."""
+        self.usage.merge(other.usage)
+        if other.error is not None:
+            if self.error is None:
+                self.error = Error()
+            self.error.merge(other.error)

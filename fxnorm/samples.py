@@ -1,25 +1,42 @@
-"""Samples in memory, brought to the shape that the simulator and the reference take."""
+"""Samples in memory, by the rules that hold for samples in files (see `fxnorm.data`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
+from fxnorm.arrays import StoredArray
 from fxnorm.errors import DataError
+from fxnorm.graph.graph import Value
+from fxnorm.stored_samples import LABELS, StoredSamples
+
+if TYPE_CHECKING:
+    from fxnorm.graph.graph import Graph
 
 Array = np.ndarray
 
+WHERE: Final = "samples"
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """Inputs of a model that is no graph any more, as far as samples are concerned."""
+
+    inputs: tuple[str, ...]
+    values: Mapping[str, Value]
+    batch: None = None
+
 
 def bind(samples: Any, shapes: Mapping[str, tuple[int, ...]], integers: tuple[str, ...] = ()) -> dict[str, Array]:
-    """Arrays [samples, *shape] by input name.
+    """Arrays [samples, *shape] by input name, float32 or int64.
 
     Parameters
     ----------
     samples
-        An array for a model of one input, or arrays by name; the first axis holds the samples times the model's own first
-        dimension, or the samples alone with the model's whole shape behind it.
+        An array for a model of one input, or arrays by name as `numpy.load` gives them; ``labels`` among them are left out.
     shapes
         Shapes of the inputs, samples not counted.
     integers
@@ -30,47 +47,37 @@ def bind(samples: Any, shapes: Mapping[str, tuple[int, ...]], integers: tuple[st
     DataError
         If names, shapes, types or counts do not fit, or a number is not finite.
     """
+    types = {name: np.dtype(np.int64 if name in integers else np.float32) for name in shapes}
+    values = {name: Value(name, shape, types[name]) for name, shape in shapes.items()}
+    return bind_to_graph(samples, cast("Graph", _Inputs(tuple(shapes), values)))
+
+
+def bind_to_graph(samples: Any, graph: Graph) -> dict[str, Array]:
+    """Arrays [samples, *shape] by input name, in the types of a graph's inputs; see `bind`."""
     if not isinstance(samples, Mapping):
-        if len(shapes) != 1:
+        if len(graph.inputs) != 1:
+            listed = ", ".join(repr(name) for name in graph.inputs)
             raise DataError(
-                f"samples: the model has the inputs {', '.join(shapes)}; give a mapping from their names to arrays"
+                f"{WHERE}: one array serves a model of one input, but this model has {listed}; give a mapping with these names"
             )
-        samples = {next(iter(shapes)): samples}
-    for name in samples:
-        if name not in shapes:
-            raise DataError(f"samples: the model has no input {name!r}; its inputs are {', '.join(shapes)}")
-    bound = {}
-    for name, shape in shapes.items():
-        if name not in samples:
-            raise DataError(f"samples: input {name!r} is missing; only {', '.join(samples) or 'nothing'} is given")
-        bound[name] = _bound(name, np.asarray(samples[name]), shape, name in integers)
-    counts = {name: len(array) for name, array in bound.items()}
-    if len(set(counts.values())) > 1:
-        raise DataError(f"samples: every input must have the same number of samples, not {counts}")
-    if not next(iter(counts.values())):
-        raise DataError("samples: there must be at least one, not none")
-    return bound
+        samples = {graph.inputs[0]: samples}
+    given = {name: _stored(name, samples[name]) for name in samples if name in graph.inputs or name != LABELS}
+    matched = StoredSamples.match(WHERE, given, graph)
+    (whole,) = matched.chunks(matched.samples)
+    return whole
 
 
-def _bound(name: str, array: Array, shape: tuple[int, ...], integer: bool) -> Array:
-    if array.dtype.kind not in ("iub" if integer else "fiub"):
-        raise DataError(f"samples {name!r}: must be {'integers' if integer else 'real numbers'}, not {array.dtype}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise DataError(f"samples {name!r}: must be finite, but hold NaN or infinity; remove or replace those samples")
-    array = array if integer else array.astype(np.float32)
-    if array.ndim == len(shape) + 1 and array.shape[1:] == shape:
-        return array
-    if (
-        shape
-        and array.ndim == len(shape)
-        and array.shape[1:] == shape[1:]
-        and shape[0]
-        and array.shape[0] % shape[0] == 0
-    ):
-        return array.reshape(-1, *shape)
-    if not shape and array.ndim == 0:
-        return array.reshape(1)
-    wanted = " × ".join(map(str, shape)) or "a number"
-    raise DataError(
-        f"samples {name!r}: the model takes {wanted} a sample, which does not fit an array of shape {list(array.shape)}"
-    )
+def _stored(name: str, samples: Any) -> StoredArray:
+    where = f"{WHERE}: array {name!r}"
+    try:
+        array = np.asarray(samples)
+    except ValueError as error:
+        raise DataError(f"{where}: must be an array of numbers, but {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{where}: must hold real numbers, not {array.dtype}")
+
+    def rows(count: int) -> Iterator[Array]:
+        whole = array.reshape(1) if array.ndim == 0 else array
+        return (whole[start : start + count] for start in range(0, len(whole), count))
+
+    return StoredArray(where, array.shape, array.dtype, rows)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from fxnorm.errors import DataError
-from fxnorm.fixed import arith
 from fxnorm.fixed.format import Format
 from fxnorm.kernels.encoding import Encoding
-from fxnorm.kernels.stage import Tally
-from fxnorm.metrics import Error, Usage
+from fxnorm.metrics import ValueReport
 from fxnorm.planning.plan import Plan
+from fxnorm.runtime.program import Program, Reports, Watch
 
 if TYPE_CHECKING:
     from fxpmath.objects import Fxp
@@ -23,6 +24,7 @@ Array = np.ndarray
 
 CHUNK_ELEMENTS = 1 << 22
 CHUNK_SAMPLES = 256
+PIECE_ELEMENTS = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,6 @@ class Output:
         from fxnorm.fixed.fxp import to_fxp
 
         return to_fxp(self.codes, self.format)
-
-
-@dataclass(slots=True)
-class ValueReport:
-    """What was counted for one value of the plan."""
-
-    usage: Usage = field(default_factory=Usage)
-    error: Error | None = None
 
 
 @dataclass(frozen=True)
@@ -103,19 +97,18 @@ class Simulator:
     ----------
     plan
         What the hardware does.
+    fast
+        False runs every kernel in its own integers: the same codes and counts, slower.
+    workers
+        Threads, each on pieces of samples of its own; default: the processor's cores.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, fast: bool = True, workers: int | None = None) -> None:
         self.plan = plan
-        self.reports: dict[str, ValueReport] = {name: ValueReport() for name in plan.values}
-        kept = set(plan.outputs.values())
-        last: dict[str, int] = {}
-        for index, layer in enumerate(plan.layers):
-            last.update(dict.fromkeys(layer.inputs, index))
-        self._expired: list[list[str]] = [[] for _ in plan.layers]
-        for name, index in last.items():
-            if name not in kept:
-                self._expired[index].append(name)
+        self.program = Program(plan, fast=fast)
+        self.reports = self._fresh()
+        self.workers = workers or len(os.sched_getaffinity(0))
+        self._piece = piece_size(plan)
 
     def chunk_size(self) -> int:
         """Samples per chunk that keep a chunk's values within a few tens of megabytes."""
@@ -126,7 +119,7 @@ class Simulator:
         self,
         inputs: Mapping[str, Array],
         reference: Mapping[str, Array] | None = None,
-        watch: Callable[[str, Array], None] | None = None,
+        watch: Watch | None = None,
     ) -> dict[str, Array]:
         """Run one chunk.
 
@@ -137,56 +130,47 @@ class Simulator:
         reference
             FP32 values by name, of the same samples; errors are measured for those that are there.
         watch
-            Called with the name and codes of every value.
+            Called with the name and codes of every value, in the order of the samples.
 
         Returns
         -------
         Codes of the model's outputs by value name, shape [samples, *shape].
         """
-        codes: dict[str, Array] = {}
-        for name in self.plan.inputs:
-            codes[name] = self._encode(name, inputs[name])
-            self._report(name, codes[name], reference, watch)
-        for layer, expired in zip(self.plan.layers, self._expired, strict=True):
-            tally = Tally()
-            output = layer.kernel.run([codes[name] for name in layer.inputs], tally)
-            codes[layer.output] = output
-            usage = self.reports[layer.output].usage
-            usage.overflow += tally.overflow
-            usage.accumulator_overflow += tally.accumulator_overflow
-            usage.additions += tally.additions
-            self._report(layer.output, output, reference if layer.traced else None, watch)
-            for name in expired:
-                del codes[name]
-        return {name: codes[name] for name in self.plan.outputs.values()}
+        count = len(next(iter(inputs.values())))
+        pieces = [slice(start, start + self._piece) for start in range(0, count, self._piece)] or [slice(0, 0)]
 
-    def _encode(self, name: str, real: Array) -> Array:
-        encoding = self.plan.values[name].encoding
-        format_ = encoding.format
-        if name in self.plan.integer_inputs:
-            whole = np.asarray(real).astype(np.int64)
-            if whole.size and (int(whole.min()) < format_.min_code or int(whole.max()) > format_.max_code):
-                raise DataError(
-                    f"{name}: indices must fit {format_.width} bits, not {int(whole.min())}..{int(whole.max())}"
-                )
-            return whole
-        rounded = arith.round_values(real, -encoding.lsb, format_.rounding)
-        lost = arith.overflowed(rounded, format_)
-        self.reports[name].usage.overflow += int(np.count_nonzero(lost))
-        return arith.fit(rounded, format_).astype(np.int64)
+        def run(piece: slice) -> tuple[dict[str, Array], Reports]:
+            reports = self._fresh()
+            expected = None if reference is None else {name: array[piece] for name, array in reference.items()}
+            given = {name: array[piece] for name, array in inputs.items()}
+            return self.program.run(given, reports, expected, watch), reports
 
-    def _report(
-        self, name: str, codes: Array, reference: Mapping[str, Array] | None, watch: Callable[[str, Array], None] | None
-    ) -> None:
-        encoding = self.plan.values[name].encoding
-        report = self.reports[name]
-        report.usage.add(codes, encoding.format.lowest_code, encoding.format.max_code)
-        if reference is not None and name in reference:
-            if report.error is None:
-                report.error = Error()
-            report.error.add(reference[name], encoding.decode(codes), decisions=name in self.plan.outputs.values())
-        if watch is not None:
-            watch(name, codes)
+        results = []
+        if watch is not None or len(pieces) == 1 or self.workers == 1:
+            results = [run(piece) for piece in pieces]
+        else:
+            # One single-threaded piece a core; threads inside a product would only wait for one another.
+            with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(self.workers, len(pieces))) as pool:
+                results = list(pool.map(run, pieces))
+        for _, reports in results:
+            for name, report in reports.items():
+                self.reports[name].merge(report)
+        return {name: np.concatenate([codes[name] for codes, _ in results]) for name in results[0][0]}
+
+    def _fresh(self) -> Reports:
+        return {name: ValueReport() for name in self.plan.values}
+
+
+def piece_size(plan: Plan) -> int:
+    """Samples whose largest layer, input and output, stays in a core's cache."""
+    largest = max(
+        (
+            sum(int(np.prod(plan.values[name].shape, dtype=np.int64)) for name in (*layer.inputs, layer.output))
+            for layer in plan.layers
+        ),
+        default=1,
+    )
+    return max(1, min(CHUNK_SAMPLES, PIECE_ELEMENTS // max(largest, 1)))
 
 
 def simulate(plan: Plan, samples: Any, *, trace: bool = False) -> Result:
@@ -240,4 +224,4 @@ def collect(plan: Plan, value: str, parts: list[Array]) -> Output:
 
 def merged(array: Array) -> Array:
     """[samples, batch, ...] as [samples · batch, ...]; a scalar a sample stays [samples]."""
-    return array if array.ndim < 2 else array.reshape(-1, *array.shape[2:])
+    return array if array.ndim < 2 else array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])

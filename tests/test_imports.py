@@ -22,6 +22,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("lowering",),
     ("calibration", "metrics"),
     ("planning",),
+    ("runtime",),
     ("simulation",),
     ("evaluation",),
     ("hls", "cost", "report"),
@@ -32,7 +33,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
 
 # Libraries that one part of the program keeps to itself.
 KEPT_BY = {
-    "onnx": {"graph"},
+    "onnx": {"graph", "runtime"},
     "onnx_ir": {"graph"},
     "google": {"graph"},
     "click": {"cli"},

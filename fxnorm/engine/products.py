@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fxnorm.fixed import arith
 
@@ -113,40 +114,78 @@ def convolve(
     -------
     Accumulators of shape [n, o, *output], int64 or Python integers as in `matmul`.
     """
-    count = x.shape[0]
-    kernel = weights.shape[2:]
-    view = windows(x, kernel, strides, dilations)
-    output = view.shape[2 : 2 + len(kernel)]
-    if weights.shape[1] == 1 and weights.shape[0] == groups and bound <= FLOAT64_EXACT:
-        return _depthwise(view, weights, bound)
-    shape = (count, weights.shape[0], *output)
-    result = np.empty(shape, np.int64 if bound <= INT64_SAFE else object)
-    taps = x.shape[1] // groups * math.prod(kernel)
-    step = max(1, (1 << 23) // max(1, groups * taps * math.prod(output)))
-    for start in range(0, count, step):
-        block = columns(view[start : start + step], groups)
-        product = matmul(weights.reshape(groups, -1, taps), block, bound)
-        result[start : start + step] = product.reshape(-1, *shape[1:])
-    return result
+    chosen = path(bound)
+    if chosen != "limbs":
+        dtype = np.float32 if chosen == "float32" else np.float64
+        return convolve_floats(x, weights.astype(dtype), strides, dilations, groups).astype(np.int64)
+    view = windows(x, weights.shape[2:], strides, dilations)
+    output = view.shape[2 : weights.ndim]
+    result = np.empty((len(x), groups, len(weights) // groups, math.prod(output)), np.int64 if bound <= INT64_SAFE else object)
+    matrix = weights.reshape(groups, len(weights) // groups, -1)
+    for piece in _pieces(view, matrix.shape[2]):
+        result[piece] = matmul(matrix, columns(view[piece], groups, np.int64), bound)
+    return result.reshape(len(x), len(weights), *output)
 
 
-def columns(view: Array, groups: int) -> Array:
-    """Windows as the columns of a matrix: [n, groups, c / groups · kernel, output], channel outermost, then kernel row, then column."""
+def convolve_floats(
+    x: Array, weights: Array, strides: tuple[int, ...], dilations: tuple[int, ...], groups: int
+) -> Array:
+    """Convolution in the floating-point type of the weights; exact as far as that type is.
+
+    Parameters
+    ----------
+    x
+        Padded input of any type that the weights' type holds, shape [n, c, *spatial].
+    weights
+        float32 or float64, shape [o, c / groups, *kernel].
+
+    Returns
+    -------
+    Shape [n, o, *output], in the type of the weights.
+    """
+    view = windows(x, weights.shape[2:], strides, dilations)
+    output = view.shape[2 : weights.ndim]
+    if weights.shape[1] == 1 and len(weights) == groups:
+        return _depthwise(view, weights)
+    result = np.empty((len(x), groups, len(weights) // groups, math.prod(output)), weights.dtype)
+    matrix = weights.reshape(groups, len(weights) // groups, -1)
+    for piece in _pieces(view, matrix.shape[2]):
+        np.matmul(matrix, columns(view[piece], groups, weights.dtype), out=result[piece])
+    return result.reshape(len(x), len(weights), *output)
+
+
+def _pieces(view: Array, taps: int) -> list[slice]:
+    """Pieces of the first axis whose columns stay within some tens of megabytes."""
+    rank = (view.ndim - 2) // 2
+    each = view.shape[1] * math.prod(view.shape[2:])
+    step = max(1, (1 << 22) // max(1, each, taps * math.prod(view.shape[2 : 2 + rank])))
+    return [slice(start, start + step) for start in range(0, len(view), step)]
+
+
+def columns(view: Array, groups: int, dtype: npt.DTypeLike) -> Array:
+    """Windows as the columns of a matrix: channel outermost, then kernel row, then kernel column.
+
+    Returns
+    -------
+    Shape [n, groups, c / groups · kernel, output].
+    """
     rank = (view.ndim - 2) // 2
     count, channels = view.shape[:2]
     output, kernel = view.shape[2 : 2 + rank], view.shape[2 + rank :]
-    order = (0, 1, *range(2 + rank, 2 + 2 * rank), *range(2, 2 + rank))
-    return view.transpose(order).reshape(count, groups, channels // groups * math.prod(kernel), math.prod(output))
+    result = np.empty((count, channels, math.prod(kernel), *output), dtype)
+    # Tap by tap: rows of the input are copied as they lie, several times faster than transposing the view.
+    for place, index in enumerate(np.ndindex(*kernel)):
+        result[:, :, place] = tap(view, index)
+    return result.reshape(count, groups, channels // groups * math.prod(kernel), math.prod(output))
 
 
-def _depthwise(view: Array, weights: Array, bound: int) -> Array:
+def _depthwise(view: Array, weights: Array) -> Array:
     rank = weights.ndim - 2
-    dtype = np.float32 if path(bound) == "float32" else np.float64
-    total = np.zeros(view.shape[: 2 + rank], dtype)
+    total = np.zeros(view.shape[: 2 + rank], weights.dtype)
     spread = (slice(None), *(None,) * rank)
     for index in np.ndindex(*weights.shape[2:]):
-        total += tap(view, index) * weights[(slice(None), 0, *index)].astype(dtype)[spread]
-    return total.astype(np.int64)
+        total += tap(view, index) * weights[(slice(None), 0, *index)][spread]
+    return total
 
 
 def check_width(codes_width: int) -> None:

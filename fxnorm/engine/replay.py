@@ -78,7 +78,8 @@ def accumulate(a: Array, b: Array, bias: Array, accumulator: Accumulator) -> tup
     bound = accumulator.magnitude(products.largest(a) * products.largest(b))
     a, b = products.integers(a, bound), products.integers(b, bound)
     shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
-    total = np.broadcast_to(products.integers(accumulator.start(bias), bound), shape).copy()
+    start = accumulator.start(products.integers(bias, max(bound, products.largest(bias))))
+    total = np.broadcast_to(products.integers(start, bound), shape).copy()
     overflows = 0
     for k in range(a.shape[-1]):
         total, count = accumulator.add(total, a[..., :, k, None] * b[..., k, None, :])

@@ -102,16 +102,16 @@ def _symbols(shapes: Sequence[Sequence[Size]], batch: int | None, dims: Mapping[
     return {**{name: batch or 1 for name in first if isinstance(name, str)}, **dims}
 
 
-def _rebound(
-    inputs: Sequence[ir.Value], shapes: Sequence[Sequence[Size]], batch: int | None
-) -> tuple[int, int] | None:
+def _rebound(inputs: Sequence[ir.Value], shapes: Sequence[Sequence[Size]], batch: int | None) -> tuple[int, int] | None:
     """Batch size that all inputs fix, and the one that is asked for instead."""
     first = [shape[0] if shape else None for shape in shapes]
     if batch is None or not all(isinstance(size, int) for size in first):
         return None
     if len(set(first)) > 1:
         listed = ", ".join(f"{value.name!r} {_text(shape)}" for value, shape in zip(inputs, shapes, strict=True))
-        raise ModelError(f"inputs: the batch can be set to {batch} only where all inputs share it, but they are {listed}")
+        raise ModelError(
+            f"inputs: the batch can be set to {batch} only where all inputs share it, but they are {listed}"
+        )
     fixed = first[0]
     return (fixed, batch) if isinstance(fixed, int) and fixed != batch else None
 

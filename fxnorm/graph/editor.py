@@ -124,7 +124,9 @@ class Editor(ABC):
         (value,) = reader.inputs
         reader.replace_input_with(0, None)
         if value is None or not self.is_resolved(value):
-            raise ModelError(f"{label(node)}: cannot be brought to its newest form; export at opset {self.opset} or later")
+            raise ModelError(
+                f"{label(node)}: cannot be brought to its newest form; export at opset {self.opset} or later"
+            )
         return value
 
     def after(self, node: ir.Node, new: ir.Node) -> None:

@@ -55,7 +55,5 @@ def retype(node: ir.Node) -> None:
             try:
                 dtype = computed_type(ir.DataType(attribute.as_int()))
             except ValueError:
-                raise ModelError(
-                    f"{node.name} ({node.op_type}): {name} must be an element type, not {attribute.as_int()}"
-                ) from None
+                raise ModelError(f"{label(node)}: {name} must be an element type, not {attribute.as_int()}") from None
             node.attributes[name] = ir.AttrInt64(name, int(dtype))

@@ -50,9 +50,7 @@ def evaluate(node: ir.Node, version: int, inputs: Arrays, shape: tuple[int, ...]
     except ModelError:
         raise
     except Exception as error:  # operators of the reference implementation raise anything
-        raise ModelError(
-            f"{label(node)}: cannot be computed from its constants: {first_line(error)}"
-        ) from error
+        raise ModelError(f"{label(node)}: cannot be computed from its constants: {first_line(error)}") from error
 
 
 def is_free(node: ir.Node, inputs: Arrays) -> bool:

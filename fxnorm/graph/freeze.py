@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -19,50 +20,66 @@ if TYPE_CHECKING:
     from fxnorm.graph.simplify import Simplifier
 
 
+INFINITE: Final[Mapping[str, tuple[int, ...] | None]] = {
+    "Add": (0, 1),
+    "Clip": (1, 2),
+    "Max": None,
+    "Min": None,
+    "Pad": (2,),
+    "Where": (1, 2),
+    **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")),
+}
+"""Operators whose constant inputs may be infinite, as bounds, masks or in comparisons, and which; None for all."""
+
+
 def check_finite(walk: Simplifier) -> None:
-    """Refuse NaN in any constant, and infinity in those that are not bounds or masks."""
+    """Refuse NaN in any constant that is used, and infinity in all but bounds and masks.
+
+    Raises
+    ------
+    ModelError
+        Naming the constant of the file that the elements come from.
+    """
     for value, origin in walk.nonfinite.items():
-        if not value.uses() and not value.is_graph_output():
+        if not walk.is_used(value):
             continue
-        array = walk.constants[value]
-        kind = "NaN" if bool(np.isnan(array).any()) else "infinite"
-        if kind == "infinite" and all(_may_be_infinite(node, index) for node, index in value.uses()):
+        nan = bool(np.isnan(walk.constants[value]).any())
+        if not nan and value.uses() and all(_may_be_infinite(node, index) for node, index in value.uses()):
             continue
-        users = ", ".join(f"{node.name} ({node.op_type})" for node in list(value.consumers())[:3]) or "an output"
+        users = ", ".join(label(node) for node in value.consumers()[:3]) or "a model output"
         raise ModelError(
-            f"initializer {origin!r}: weights must be finite numbers, but it holds {kind} values, used by {users}; train or export again"
+            f"initializer {origin!r}: weights must be finite numbers, but it holds {'NaN' if nan else 'infinite'} values, "
+            f"which {users} reads; train or export again"
         )
 
 
 def _may_be_infinite(node: ir.Node, index: int) -> bool:
-    if node.domain:
+    if node.domain or node.op_type not in INFINITE:
         return False
-    allowed = {"Clip": (1, 2), "Where": (1, 2), "Pad": (2,), "Add": (0, 1), "Min": None, "Max": None}
-    if node.op_type not in allowed:
-        return False
-    places = allowed[node.op_type]
+    places = INFINITE[node.op_type]
     return places is None or index in places
 
 
 def freeze(model: ir.Model, file: ModelFile, binding: Binding, walk: Simplifier) -> Graph:
-    """Describe the simplified model as a `Graph`, and let the model itself accept any number of samples where the batch is free."""
+    """Describe the simplified model as a `Graph`.
+
+    The model itself is left ready for the reference: where the batch is free, it takes any number of samples at once.
+    """
     import onnx_ir as ir
 
     graph = model.graph
     if binding.free_batch:
         _free_reshapes(walk)
-    values: dict[str, Value] = {}
-    everything = [*graph.inputs, *graph.initializers.values(), *(value for node in graph for value in node.outputs)]
-    for value in everything:
-        if value.name:
-            values[value.name] = _value(value, walk)
+    made = [value for node in graph for value in node.outputs if value.name]
+    everything = [*graph.inputs, *graph.initializers.values(), *made]
+    values = {value.name or "": _value(value, walk) for value in everything}
     names: set[str] = set()
     for node in graph:
         node.name = _unique_name(node, names)
     nodes = tuple(_node(node, walk) for node in graph)
     constants = {value.name: array for value, array in walk.constants.items() if value.is_initializer() and value.name}
-    for value in (value for node in graph for value in node.outputs):
-        value.shape = None
+    for value in made:
+        value.shape = None  # of one sample
     if binding.free_batch:
         for value in graph.inputs:
             rest = () if value.shape is None else value.shape[1:]
@@ -83,8 +100,6 @@ def freeze(model: ir.Model, file: ModelFile, binding: Binding, walk: Simplifier)
 
 def _free_reshapes(walk: Simplifier) -> None:
     """Let Reshapes whose target was computed from the batch size keep whatever first dimension they meet."""
-    from fxnorm.graph.modernize import integer, set_input
-
     for node in walk.graph:
         if node.domain or node.op_type != "Reshape":
             continue
@@ -99,7 +114,7 @@ def _free_reshapes(walk: Simplifier) -> None:
         changed[0] = 0 if keeps else -1
         set_input(node, 1, walk.constant(changed, f"{node.name}_shape"))
     for value in list(walk.graph.initializers.values()):
-        if not value.uses() and not value.is_graph_output():
+        if not walk.is_used(value):
             walk.graph.initializers.pop(value.name or "")
 
 
@@ -131,24 +146,36 @@ def _node(node: ir.Node, walk: Simplifier) -> Node:
         name=node.name or "",
         inputs=tuple("" if value is None else value.name or "" for value in node.inputs),
         outputs=tuple(value.name or "" for value in node.outputs),
-        attributes={
-            name: value for name, attribute in node.attributes.items() if (value := _attribute(attribute)) is not None
-        },
+        attributes=_attributes(node),
         version=walk.version(node),
         domain=node.domain,
     )
 
 
-def _attribute(attribute: ir.Attr) -> Attribute | None:
-    """Value of an attribute; None for subgraphs and types, which no lowering reads."""
+def _attributes(node: ir.Node) -> dict[str, Attribute]:
+    """Attributes by name; subgraphs and types, which no lowering reads, are left out."""
     import onnx_ir as ir
 
     kinds = ir.AttributeType
-    match attribute.type:
-        case kinds.INT | kinds.FLOAT | kinds.STRING:
-            return attribute.value  # type: ignore[no-any-return]
-        case kinds.INTS | kinds.FLOATS | kinds.STRINGS:
-            return tuple(attribute.value)
-        case kinds.TENSOR:
-            return np.asarray(attribute.as_tensor().numpy())
-    return None
+    found: dict[str, Attribute] = {}
+    for name, attribute in node.attributes.items():
+        match attribute.type:
+            case kinds.INT | kinds.STRING:
+                found[name] = attribute.value
+            case kinds.FLOAT:
+                found[name] = _finite(node, name, attribute.as_float())
+            case kinds.FLOATS:
+                found[name] = tuple(_finite(node, name, number) for number in attribute.as_floats())
+            case kinds.INTS | kinds.STRINGS:
+                found[name] = tuple(attribute.value)
+            case kinds.TENSOR:
+                found[name] = np.asarray(attribute.as_tensor().numpy())
+    return found
+
+
+def _finite(node: ir.Node, name: str, number: float) -> float:
+    if not math.isfinite(number):
+        raise ModelError(
+            f"{label(node)}: attribute {name!r} must be a finite number, not {number}; export the model again"
+        )
+    return float(number)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fxnorm.errors import ModelError
-from fxnorm.graph.inference import schema, type_proto
+from fxnorm.graph.inference import function_proto
 from fxnorm.graph.model_file import first_line
+from fxnorm.graph.nodes import opset
 
 if TYPE_CHECKING:
     import onnx
@@ -67,54 +68,37 @@ def _separate_outputs(function: ir.Function) -> None:
         taken.add(value)
 
 
-def expand_operators(model: ir.Model, nodes: Sequence[ir.Node], version: int) -> None:
-    """Put the body by which onnx defines an operator in the place of each of these nodes.
+def expand_operators(model: ir.Model, nodes: Sequence[ir.Node]) -> None:
+    """Put the operators by which onnx defines an operator in the place of each of these nodes.
 
     Parameters
     ----------
+    model
+        The model that they are in.
     nodes
-        Nodes of operators that have such a body; types and shapes of their inputs are known.
-    version
-        Opset version of ONNX's own domain.
+        Nodes of operators that have such a definition; types and shapes of their inputs are known.
     """
     import onnx_ir as ir
 
     for number, node in enumerate(nodes):
-        proto = function_proto(node, model.opset_imports.get(node.domain, version))
+        proto = function_proto(node, opset(node))
         if proto is None:
             continue
         node.overload = f"expanded_{number}"
         proto.domain, proto.name, proto.overload = node.domain, node.op_type, node.overload
         for inner in proto.node:
             inner.name = f"{node.name}/{inner.op_type}"
-        node.resize_outputs(len(proto.output))
-        for index, value in enumerate(node.outputs):
-            value.name = value.name or f"{node.name}_unused_{index}"
+        _match_outputs(proto, node)
         function = ir.serde.deserialize_function(proto)
         model.functions[function.identifier()] = function
     inline_functions(model)
 
 
-def function_proto(node: ir.Node, version: int) -> onnx.FunctionProto | None:
-    """The body by which onnx defines a node's operator, for the types of its inputs."""
-    import onnx
-    import onnx_ir as ir
-
-    definition = schema(node.domain, node.op_type, version)
-    if definition is None:
-        return None
-    if definition.has_function:
-        versions = [number for number in definition.function_opset_versions if number <= version]
-        if versions:
-            found: onnx.FunctionProto = onnx.FunctionProto.FromString(
-                definition.get_function_with_opset_version(max(versions))
-            )
-            return found
-    versions = [number for number in definition.context_dependent_function_opset_versions if number <= version]
-    if not versions:
-        return None
-    types = [(onnx.TypeProto() if value is None else type_proto(value)).SerializeToString() for value in node.inputs]
-    body = definition.get_context_dependent_function_with_opset_version(
-        max(versions), ir.to_proto(node).SerializeToString(), types
-    )
-    return onnx.FunctionProto.FromString(body) if body else None
+def _match_outputs(proto: onnx.FunctionProto, node: ir.Node) -> None:
+    """Let a definition have the outputs that a node asks for; those it does not ask for may be missing from it."""
+    made = {*proto.input, *(name for inner in proto.node for name in inner.output)}
+    outputs = [name if name in made else proto.output[0] for name in proto.output[: len(node.outputs)]]
+    del proto.output[:]
+    proto.output.extend(outputs)
+    for index, value in enumerate(node.outputs):
+        value.name = value.name or f"{node.name}_unused_{index}"

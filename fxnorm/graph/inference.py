@@ -76,11 +76,55 @@ def infer_types(
         found = onnx.shape_inference.infer_node_outputs(
             definition, proto, types, data, opset_imports=[onnx.helper.make_opsetid(node.domain, version)]
         )
+        if not definition.has_type_and_shape_inference_function:
+            found = _infer_by_function(node, version)
     except Exception as error:  # the C++ inference raises RuntimeError, IndexError, ValueError and kinds of its own
-        raise ModelError(
-            f"{label(node)}: its inputs or attributes do not fit the operator: {_reason(error)}"
-        ) from None
+        raise ModelError(f"{label(node)}: its inputs or attributes do not fit the operator: {_reason(error)}") from None
     return [_from_proto(found.get(value.name or "")) for value in node.outputs]
+
+
+def function_proto(node: ir.Node, version: int) -> onnx.FunctionProto | None:
+    """The operators by which onnx defines a node's operator, for the types of its inputs; None where it does not.
+
+    Attributes that the node leaves out are given it with their defaults, because the definition refers to them.
+    """
+    import onnx
+    import onnx_ir as ir
+
+    definition = schema(node.domain, node.op_type, version)
+    if definition is None:
+        return None
+    for name, attribute in definition.attributes.items():
+        if name not in node.attributes and attribute.default_value.type != onnx.AttributeProto.UNDEFINED:
+            node.attributes[name] = ir.serde.deserialize_attribute(attribute.default_value)
+    versions = [number for number in definition.function_opset_versions if number <= version]
+    if versions:
+        body = definition.get_function_with_opset_version(max(versions))
+    else:
+        versions = [number for number in definition.context_dependent_function_opset_versions if number <= version]
+        if not versions:
+            return None
+        types = [
+            (onnx.TypeProto() if value is None else type_proto(value)).SerializeToString() for value in node.inputs
+        ]
+        body = definition.get_context_dependent_function_with_opset_version(
+            max(versions), ir.to_proto(node).SerializeToString(), types
+        )
+    return onnx.FunctionProto.FromString(body) if body else None
+
+
+def _infer_by_function(node: ir.Node, version: int) -> dict[str, onnx.TypeProto]:
+    """Types of the outputs of an operator that onnx infers only through its definition by others."""
+    import onnx
+    import onnx_ir as ir
+
+    function = function_proto(node, version)
+    if function is None or any(value is None for value in node.inputs):
+        return {}
+    types = [type_proto(value) for value in node.inputs if value is not None]
+    attributes = list(ir.to_proto(node).attribute)
+    found = onnx.shape_inference.infer_function_output_types(function, types, attributes)
+    return {value.name or "": kind for value, kind in zip(node.outputs, found, strict=False)}
 
 
 def type_proto(value: ir.Value) -> onnx.TypeProto:

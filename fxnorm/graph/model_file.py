@@ -128,7 +128,7 @@ def _serialize(model: onnx.ModelProto | ir.Model) -> bytes:
             raise ModelError(
                 f"model: must be a path, an onnx.ModelProto or an onnx_ir.Model, not {type(model).__name__}"
             )
-        return model.SerializeToString(deterministic=True)
+        data: bytes = model.SerializeToString(deterministic=True)
     except ModelError:
         raise
     except Exception as error:  # protobuf and onnx_ir raise many kinds; each means the model in memory is unusable
@@ -136,13 +136,15 @@ def _serialize(model: onnx.ModelProto | ir.Model) -> bytes:
             f"model: cannot be serialized: {first_line(error)}; above 2 GB, save it with external data"
         ) from error
 
+    return data
+
 
 def _parse(data: bytes, where: str) -> onnx.ModelProto:
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped,unused-ignore]
 
     try:
-        proto = onnx.ModelProto.FromString(data)
+        proto: onnx.ModelProto = onnx.ModelProto.FromString(data)
     except (DecodeError, ValueError):
         raise ModelError(f"{where}: not an ONNX model: it is another kind of file, damaged or cut short") from None
     if not proto.HasField("graph"):

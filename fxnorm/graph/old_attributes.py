@@ -86,9 +86,7 @@ def split(walk: Simplifier, node: ir.Node) -> bool:
     elif optional(node, 1) is None:
         axis, shape, parts = integer(node, "axis", 0), walk.shape(given(node, 0)), len(node.outputs)
         if not -len(shape) <= axis < len(shape) or shape[axis] % parts:
-            raise ModelError(
-                f"{label(node)}: axis {axis} of shape {shape} cannot be split into {parts} equal parts"
-            )
+            raise ModelError(f"{label(node)}: axis {axis} of shape {shape} cannot be split into {parts} equal parts")
         ints_input(walk, node, 1, (shape[axis] // parts,) * parts, "split")
     return False
 

@@ -79,9 +79,7 @@ def batch_normalization(walk: Simplifier, node: ir.Node) -> bool:
     for name in ("is_test", "consumed_inputs"):
         take(node, name)
     if any(value.name and (value.uses() or value.is_graph_output()) for value in node.outputs[1:]):
-        raise ModelError(
-            f"{label(node)}: must be in inference mode, but gives statistics; export with model.eval()"
-        )
+        raise ModelError(f"{label(node)}: must be in inference mode, but gives statistics; export with model.eval()")
     node.resize_outputs(1)
     spatial = take(node, "spatial")
     if version < 9 and spatial is not None and not spatial.as_int() and len(walk.shape(given(node, 0))) > 2:
@@ -213,9 +211,7 @@ def group_normalization(walk: Simplifier, node: ir.Node) -> bool:
         return False
     groups, channels = integer(node, "num_groups", 1), walk.shape(given(node, 0))[1]
     if channels % groups:
-        raise ModelError(
-            f"{label(node)}: num_groups must divide the {channels} channels, not {groups}"
-        )
+        raise ModelError(f"{label(node)}: num_groups must divide the {channels} channels, not {groups}")
     for index in (1, 2):
         reshape_input(walk, node, index, (groups, 1))
         shape = walk.constant(np.asarray((groups, channels // groups), dtype=np.int64), f"{node.name}_shape")

@@ -1,22 +1,24 @@
-"""Import of ONNX models: from a file to a `Graph` in which every shape is known and only what depends on the inputs is left."""
+"""Import of ONNX models: from a file to a `Graph` in which every shape is known and only what depends on the inputs is left.
+
+The order of things: read and check the file (`model_file`, `validation`); inline its functions (`functions`); bind the free
+dimensions of the inputs (`binding`); walk over the graph once, bringing each node to its newest form and folding what is
+constant (`simplify`, `rewrites`, `modernize`, `folding`, `inference`); describe what is left (`freeze`).
+"""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from fxnorm.errors import FxnormError, ModelError, UnsupportedError, UsageError
-from fxnorm.graph.graph import Attribute, Graph, Node, Value
 
 if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
 
     from fxnorm.graph.binding import Binding
+    from fxnorm.graph.graph import Graph
     from fxnorm.graph.model_file import ModelFile
     from fxnorm.graph.simplify import Known, Simplifier
 
@@ -45,19 +47,20 @@ def load(
     outputs
         Names of the model outputs to keep. Default: all.
     known
-        ``known(domain, op, version)`` tells whether an operator can be lowered. An operator that is not known is expanded where onnx
-        defines it by other operators. Default: every operator is known.
+        ``known(domain, op, version)`` tells whether an operator can be lowered. One that is not known is expanded
+        where onnx defines it by other operators. Default: every operator is known.
 
     Returns
     -------
     Graph
-        Opset 21 or, where the model's is newer, the model's own. float16, bfloat16 and float64 values are float32 values.
+        Of opset 21 or, where the model's is newer, the model's own. float16, bfloat16 and float64 become float32.
 
     Raises
     ------
     ModelError
-        If the file is no sound ONNX model, its shapes do not fit together, or a weight is infinite or NaN. Infinite bounds of Clip, Min
-        and Max and infinite entries of masks (operands of Add, of Where, and the value of Pad) are accepted.
+        If the file is no sound ONNX model, its shapes do not fit together, or a weight is infinite or NaN. Infinite
+        bounds of Clip, Min and Max and infinite entries of masks (operands of Add and Where, the value of Pad) are
+        accepted.
     UnsupportedError
         If the shape of a value depends on the data, or an operator is unknown.
     UsageError
@@ -66,11 +69,13 @@ def load(
     import onnx_ir as ir
 
     from fxnorm.graph.model_file import first_line, read
+    from fxnorm.graph.sparse import densify
     from fxnorm.graph.validation import validate
 
-    file = read(source)
-    validate(file.proto)
     try:
+        file = read(source)
+        validate(file.proto)
+        densify(file.proto.graph)
         model = ir.from_proto(file.proto)
         if file.path is not None:
             ir.external_data.set_base_dir(model.graph, str(file.path.absolute().parent))
@@ -94,6 +99,7 @@ def _import(
     from onnx_ir.passes import common
 
     from fxnorm.graph.binding import bind_inputs
+    from fxnorm.graph.freeze import check_finite, freeze
     from fxnorm.graph.functions import inline_functions, stamp_versions
     from fxnorm.graph.modernize import TARGET
 
@@ -107,14 +113,39 @@ def _import(
     graph.sort()
     common.RemoveUnusedNodesPass()(model)
     binding = bind_inputs(graph, batch, dims)
+    batches = _fixed_batches(graph, binding)
     graph.opset_imports[""] = max(TARGET, graph.opset_imports.get("", TARGET))
     walk = _simplify(model, binding, known)
-    _check_finite(walk)
     common.RemoveUnusedNodesPass()(model)
+    check_finite(walk)
+    _check_batches(walk, batches, binding)
     common.RemoveUnusedOpsetsPass()(model)
     graph.opset_imports.setdefault("", TARGET)
     model.ir_version = max(model.ir_version or 0, 10)
-    return _freeze(model, file, binding, walk)
+    return freeze(model, file, binding, walk)
+
+
+def _fixed_batches(graph: ir.Graph, binding: Binding) -> list[str]:
+    """Outputs whose first dimension the file fixes at the batch that is to be replaced."""
+    if binding.rebound is None:
+        return []
+    old = binding.rebound[0]
+    return [
+        value.name or ""
+        for value in graph.outputs
+        if value.shape is not None and len(value.shape) and value.shape[0] == old
+    ]
+
+
+def _check_batches(walk: Simplifier, names: Sequence[str], binding: Binding) -> None:
+    """Refuse a new batch that does not reach the outputs, because the model fixes the old one somewhere within."""
+    for value in walk.graph.outputs:
+        if value.name in names and binding.rebound is not None and walk.shape(value)[:1] != (binding.rebound[1],):
+            old, new = binding.rebound
+            raise ModelError(
+                f"output {value.name!r}: the batch of {old} that the model fixes cannot be replaced by {new}, the output would "
+                f"have the shape {list(walk.shape(value))}; export the model with a free batch"
+            )
 
 
 def _keep_outputs(graph: ir.Graph, outputs: Sequence[str] | None) -> None:
@@ -141,13 +172,12 @@ def _simplify(model: ir.Model, binding: Binding, known: Known | None) -> Simplif
 
     graph = model.graph
     declared = _declared_types(graph, binding)
-    rebound = None if binding.rebound is None or binding.batch is None else (binding.rebound, binding.batch)
     for _ in range(MAX_ROUNDS):
-        walk = Simplifier(graph, model.opset_imports, REWRITES, known, declared, rebound)
+        walk = Simplifier(graph, model.opset_imports, REWRITES, known, declared, binding.rebound)
         walk.run()
         if not walk.expandable:
             break
-        expand_operators(model, walk.expandable, model.opset_imports[""])
+        expand_operators(model, walk.expandable)
     if walk.unresolved or walk.expandable:
         raise UnsupportedError(_unsupported(walk, known))
     return walk
@@ -166,8 +196,15 @@ def _unsupported(walk: Simplifier, known: Known | None) -> list[str]:
         elif known is not None and not known(node.domain, node.op_type, version):
             reasons[label] = f"{label}: the operator is not supported"
         elif node in walk.unresolved and all(value is None or walk.is_resolved(value) for value in node.inputs):
-            reasons[label] = f"{label}: the shape of its output depends on the data"
+            what = "does not give tensors" if _gives_no_tensor(node) else "gives a shape that depends on the data"
+            reasons[label] = f"{label}: {what}"
     return list(reasons.values())
+
+
+def _gives_no_tensor(node: ir.Node) -> bool:
+    import onnx_ir as ir
+
+    return any(value.type is not None and not isinstance(value.type, ir.TensorType) for value in node.outputs)
 
 
 def _declared_types(graph: ir.Graph, binding: Binding) -> dict[str, ir.TypeAndShape]:

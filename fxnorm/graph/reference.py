@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from fxnorm.errors import DataError, ModelError, UsageError
-from fxnorm.graph.folding import is_uniform
-from fxnorm.graph.inference import schema
 from fxnorm.graph.model_file import first_line
+from fxnorm.graph.runnable import model_proto
 
 if TYPE_CHECKING:
     import onnx
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, np.ndarray]
 
-INLINE_LIMIT: Final = 1 << 16
-"""Constants with more bytes are handed to onnxruntime as they lie in memory instead of being copied into the model."""
 TOGETHER_RTOL: Final = 1e-4
 TOGETHER_ATOL: Final = 1e-5
 """Tolerance, relative to the largest value of a tensor, within which samples run together must agree with samples run alone."""
@@ -148,7 +145,7 @@ class Reference:
             self.together = False
         results: dict[str, list[np.ndarray]] = {name: [] for name in self._computed}
         for index in range(samples):
-            for name, array in self._run_one({name: array[index] for name, array in feeds.items()}).items():
+            for name, array in self._run_one({name: array[index, ...] for name, array in feeds.items()}).items():
                 results[name].append(array)
         return {name: np.stack(arrays) for name, arrays in results.items()}
 
@@ -162,7 +159,7 @@ class Reference:
         merged = self._run_together(pair)
         agreed = merged is not None
         for index in range(2):
-            alone = self._run_one({name: array[index] for name, array in pair.items()})
+            alone = self._run_one({name: array[index, ...] for name, array in pair.items()})
             agreed = (
                 agreed
                 and merged is not None
@@ -207,95 +204,6 @@ class Reference:
 def evaluate(graph: Graph, samples: Mapping[str, np.ndarray], values: Sequence[str] | None = None) -> Arrays:
     """Compute values of the FP32 model once; see `Reference.run` for shapes and errors."""
     return Reference(graph, values).run(samples)
-
-
-def model_proto(
-    graph: Graph, outputs: Sequence[str], inline_limit: int | None = INLINE_LIMIT
-) -> tuple[onnx.ModelProto, Arrays]:
-    """The simplified model with other outputs, to be run.
-
-    Parameters
-    ----------
-    graph
-        The imported model.
-    outputs
-        Names of computed values.
-    inline_limit
-        Constants with more bytes are left out of the model and returned beside it. None keeps all inside.
-
-    Returns
-    -------
-    tuple
-        The model, under the lowest opset by which its operators mean the same, and the large constants.
-    """
-    import onnx
-    import onnx_ir as ir
-
-    source = graph.model.graph
-    body = onnx.GraphProto(name="reference")
-    large: Arrays = {}
-    for value in source.inputs:
-        body.input.append(ir.serde.serialize_value(value))
-    used = {value for node in source for value in node.inputs}
-    used |= {value for node in source for inner in _inner_nodes(node) for value in inner.inputs}
-    for name, array in graph.constants.items():
-        if source.initializers[name] not in used:
-            continue
-        if is_uniform(array) and array.nbytes > (inline_limit or INLINE_LIMIT):
-            _fill(body, name, array)
-        elif inline_limit is not None and array.nbytes > inline_limit and array.dtype.kind in "fiub":
-            large[name] = np.ascontiguousarray(array)
-            body.initializer.append(_external(name, array))
-        else:
-            body.initializer.append(
-                onnx.numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
-            )
-    body.node.extend(ir.to_proto(node) for node in source)
-    for name in outputs:
-        dtype = int(ir.DataType.from_numpy(graph.values[name].dtype))
-        body.output.append(onnx.helper.make_tensor_value_info(name, dtype, None))
-    imports = [onnx.helper.make_opsetid(domain, version) for domain, version in _lowest_opsets(graph).items()]
-    return onnx.helper.make_model(body, opset_imports=imports, ir_version=10), large
-
-
-def _inner_nodes(node: Any) -> list[Any]:
-    from fxnorm.graph.simplify import subgraphs
-
-    return [inner for graph in subgraphs(node) for inner in graph.all_nodes()]
-
-
-def _lowest_opsets(graph: Graph) -> dict[str, int]:
-    """Lowest opset under which every operator has the definition it has in the model; older runtimes know it too."""
-    opsets = dict(graph.model.opset_imports)
-    oldest = 13  # ConstantOfShape, which this module adds, and the first opset that onnxruntime supports fully
-    versions = [oldest]
-    for node in graph.model.graph.all_nodes():
-        if node.domain == "":
-            definition = schema("", node.op_type, opsets[""])
-            versions.append(opsets[""] if definition is None else definition.since_version)
-    opsets[""] = max(versions)
-    return opsets
-
-
-def _fill(body: onnx.GraphProto, name: str, array: np.ndarray) -> None:
-    """Write a constant whose elements are equal as the node that makes it."""
-    import onnx
-
-    shape = f"{name}__shape"
-    body.initializer.append(onnx.numpy_helper.from_array(np.asarray(array.shape, dtype=np.int64), shape))
-    value = onnx.numpy_helper.from_array(np.asarray(array[(0,) * array.ndim]).reshape(1))
-    body.node.append(onnx.helper.make_node("ConstantOfShape", [shape], [name], value=value))
-
-
-def _external(name: str, array: np.ndarray) -> onnx.TensorProto:
-    import onnx
-    import onnx_ir as ir
-
-    tensor = onnx.TensorProto(name=name, dims=array.shape, data_type=int(ir.DataType.from_numpy(array.dtype)))
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in (("location", "memory"), ("offset", "0"), ("length", str(array.nbytes))):
-        tensor.external_data.add(key=key, value=value)
-    return tensor
 
 
 def _ort_session(proto: onnx.ModelProto, large: Arrays, threads: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from fxnorm.errors import ModelError
 from fxnorm.graph.float32 import retype
 from fxnorm.graph.modernize import MODERNIZE
 from fxnorm.graph.nodes import given, integer, label, optional, set_input
+from fxnorm.graph.validation import elements
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -111,6 +113,22 @@ def reshape(walk: Simplifier, node: ir.Node) -> bool:
     return False
 
 
+def range_(walk: Simplifier, node: ir.Node) -> bool:
+    """A Range between constants; exporters also give vectors of one element where the operator wants scalars."""
+    arrays = [walk.array(optional(node, index)) for index in range(3)]
+    numbers = [array.reshape(()) for array in arrays if array is not None and array.size == 1]
+    if len(numbers) < 3:
+        return False
+    start, limit, delta = numbers
+    if not delta or not all(np.isfinite(numbers)):
+        raise ModelError(
+            f"{label(node)}: delta must not be 0 and all must be finite, but they are {start}, {limit}, {delta}"
+        )
+    count = max(0, math.ceil((float(limit) - float(start)) / float(delta)))
+    elements([count], label(node))
+    return walk.fold_to(node, [(start + np.arange(count) * delta).astype(start.dtype)])
+
+
 def zip_map(walk: Simplifier, node: ir.Node) -> bool:
     """Scikit-learn's exporter turns scores into dictionaries at the end; the scores themselves are the output then."""
     return walk.replace(node, [given(node, 0)])
@@ -133,6 +151,7 @@ REWRITES: Mapping[tuple[str, str], Rewrite] = {
     ("", "CastLike"): cast_like,
     ("", "Identity"): identity,
     ("", "If"): if_,
+    ("", "Range"): range_,
     ("", "Reshape"): reshape,
     ("", "Shape"): shape,
     ("", "Size"): size,

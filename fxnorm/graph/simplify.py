@@ -122,7 +122,12 @@ class Simplifier(Editor):
         elif not all(self.is_resolved(value) for value in captured):
             found = [None] * len(node.outputs)
         else:
-            found = infer_types(node, self.version(node), self.constants, captured)
+            try:
+                found = infer_types(node, self.version(node), self.constants, captured)
+            except ModelError:
+                if not has_subgraph(node):
+                    raise
+                found = [None] * len(node.outputs)  # subgraphs keep their older forms, at which inference may stumble
         for value, typed in zip(node.outputs, found, strict=True):
             value.type = None if typed is None else typed.type
             value.shape = None if typed is None else typed.shape

@@ -51,5 +51,7 @@ def _dense(sparse: onnx.SparseTensorProto, where: str) -> onnx.TensorProto:
             raise IndexError("negative index")
         dense.reshape(-1)[indices] = values
     except (ValueError, IndexError, TypeError) as error:
-        raise ModelError(f"{where}: its indices do not fit its shape {list(sparse.dims)}: {first_line(error)}") from None
+        raise ModelError(
+            f"{where}: its indices do not fit its shape {list(sparse.dims)}: {first_line(error)}"
+        ) from None
     return onnx.numpy_helper.from_array(dense, sparse.values.name)

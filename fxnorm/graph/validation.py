@@ -7,6 +7,7 @@ has the number of bytes its shape asks for, and no attribute divides by zero.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ _POSITIVE: Final = frozenset(
     {"strides", "kernel_shape", "dilations", "group", "blocksize", "num_groups", "num_outputs"}
 )
 _ATTRIBUTE_LIMIT: Final = 1 << 31
+_EQUATION: Final = re.compile(r"[A-Za-z.,>\s-]*")
 
 
 def validate(proto: onnx.ModelProto) -> None:
@@ -33,12 +35,19 @@ def validate(proto: onnx.ModelProto) -> None:
     ModelError
         Naming the first offender.
     """
+    _check_text("model", *(opset.domain for imports in _imports(proto) for opset in imports))
     _check_opsets(proto)
-    if not proto.graph.output:
+    names = [value.name for value in proto.graph.output]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ModelError(f"model: output {twice!r} is listed twice; export it again")
+    if not names:
         raise ModelError("model: a model needs at least one output, but this one has none; export it again")
     functions = {(function.domain, function.name) for function in proto.functions}
     for function in proto.functions:
         where = f"function {function.name!r}"
+        _check_text(where, function.name, function.domain, function.overload, *function.attribute, *function.output)
+        _check_text(where, *function.input, *(attribute.name for attribute in function.attribute_proto))
         _check_nodes(function.node, set(function.input), where)
         known = {*function.input, *(name for node in function.node for name in node.output)}
         _check_declared(function.output, known, where)
@@ -94,26 +103,49 @@ def _check_opsets(proto: onnx.ModelProto) -> None:
         raise ModelError(
             "model: no opset is declared; it is damaged, or older than opset 6: export it again at opset 13 or later"
         )
-    for imports in (proto.opset_import, *(function.opset_import for function in proto.functions)):
-        for opset in imports:
+    owners: list[onnx.ModelProto | onnx.FunctionProto] = [proto, *proto.functions]
+    for owner in owners:
+        for opset in owner.opset_import:
             if opset.domain == "ai.onnx":
                 opset.domain = ""
-            if opset.domain:
-                continue
-            newest = onnx.defs.onnx_opset_version()
-            if opset.version < OLDEST_OPSET:
-                raise ModelError(
-                    f"model: opset {opset.version} is too old, {OLDEST_OPSET} to {newest} are read; export it again at opset 13 or later"
-                )
-            if opset.version > newest:
-                raise ModelError(
-                    f"model: opset {opset.version} is newer than the installed onnx knows ({newest}); upgrade onnx, or export it again "
-                    f"at opset {newest}"
-                )
+            if opset.domain == "":
+                _check_opset(opset.version)
+        nodes = owner.graph.node if isinstance(owner, onnx.ModelProto) else owner.node
+        used = next((node for node in nodes if node.domain in ("", "ai.onnx")), None)
+        if used is not None and all(opset.domain for opset in owner.opset_import):
+            raise ModelError(f"{label(used)}: the model must declare the opset of its operators; export it again")
+
+
+def _imports(proto: onnx.ModelProto) -> list[Sequence[onnx.OperatorSetIdProto]]:
+    return [proto.opset_import, *(function.opset_import for function in proto.functions)]
+
+
+def _check_text(where: str, *texts: object) -> None:
+    """Refuse text that is not UTF-8: protobuf hands it out as bytes."""
+    for text in texts:
+        if not isinstance(text, str):
+            raise ModelError(f"{where}: all names must be UTF-8 text, but one is {text!r}; the model is damaged")
+
+
+def _check_opset(version: int) -> None:
+    import onnx
+
+    newest = onnx.defs.onnx_opset_version()
+    if version < OLDEST_OPSET:
+        raise ModelError(
+            f"model: opset {version} is too old, {OLDEST_OPSET} to {newest} are read; export it again at opset 13 or later"
+        )
+    if version > newest:
+        raise ModelError(
+            f"model: opset {version} is newer than the installed onnx knows ({newest}); upgrade onnx, or export the model "
+            f"again at opset {newest}"
+        )
 
 
 def _check_graph(graph: onnx.GraphProto, outer: frozenset[str], where: str) -> None:
     declared: set[str] = set()
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        _check_text(where, value.name, *(dim.dim_param for dim in value.type.tensor_type.shape.dim))
     for value in graph.input:
         if not value.name:
             raise ModelError(f"{where}: every input needs a name")
@@ -121,6 +153,7 @@ def _check_graph(graph: onnx.GraphProto, outer: frozenset[str], where: str) -> N
             raise ModelError(f"{where}: input {value.name!r} is declared twice; export the model again")
         declared.add(value.name)
     for tensor in graph.initializer:
+        _check_text(where, tensor.name)
         check_tensor(tensor, f"initializer {tensor.name!r}")
     names = [t.name for t in graph.initializer] + [s.values.name for s in graph.sparse_initializer]
     if "" in names:
@@ -139,6 +172,7 @@ def _check_nodes(
     """Check names, attributes and order of nodes; return every name that they and `declared` define."""
     producers: dict[str, int] = {}
     for index, node in enumerate(nodes):
+        _check_text(where, node.name, node.op_type, node.domain, node.overload, *node.input, *node.output)
         if node.domain == "ai.onnx":
             node.domain = ""
         if not node.name:
@@ -199,6 +233,8 @@ def _check_attributes(node: onnx.NodeProto, known: frozenset[str]) -> None:
     seen: set[str] = set()
     for attribute in node.attribute:
         where = f"{label(node)}: attribute {attribute.name!r}"
+        _check_text(label(node), attribute.name, attribute.ref_attr_name)
+        _check_strings(attribute, where)
         if attribute.name in seen:
             raise ModelError(f"{where} is given twice; export the model again")
         seen.add(attribute.name)
@@ -213,6 +249,16 @@ def _check_attributes(node: onnx.NodeProto, known: frozenset[str]) -> None:
             check_tensor(tensor, where, strings=True)
         for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
             _check_graph(graph, known, where)
+
+
+def _check_strings(attribute: onnx.AttributeProto, where: str) -> None:
+    for text in (attribute.s, *attribute.strings):
+        try:
+            decoded = text.decode()
+        except UnicodeDecodeError:
+            raise ModelError(f"{where} must be UTF-8 text, not {text!r}; the model is damaged") from None
+        if attribute.name == "equation" and not _EQUATION.fullmatch(decoded):
+            raise ModelError(f"{where} must be an Einstein sum of letters, not {decoded!r}")
 
 
 def check_tensor(tensor: onnx.TensorProto, where: str, strings: bool = True) -> None:

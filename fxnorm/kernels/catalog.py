@@ -13,7 +13,7 @@ from fxnorm.kernels.divide import Divide
 from fxnorm.kernels.elementwise import Elementwise
 from fxnorm.kernels.kernel import Kernel
 from fxnorm.kernels.linear import Linear, Window
-from fxnorm.kernels.matmul import MatMul
+from fxnorm.kernels.matmul import Combination, MatMul
 from fxnorm.kernels.pool import Pool, Reduce
 from fxnorm.kernels.rescale import ScaleAndShift
 from fxnorm.kernels.softmax import LogSoftmax, Softmax
@@ -38,6 +38,7 @@ KERNELS: Final[tuple[type[Kernel], ...]] = (
 PARTS: Final[tuple[type, ...]] = (
     Window,
     Rescale,
+    Combination,
     DirectTable,
     SegmentTable,
     Exp2,

@@ -86,7 +86,7 @@ class DivideOperation(Operation):
         fraction_bits = bits + b.format.width
         bound = max(-a.format.min_code, a.format.max_code) << (fraction_bits + 1)
         shift = output.lsb - (a.lsb - b.lsb) + fraction_bits
-        if (output.format.max_code << max(shift, 0)) >= bound:
-            bound = (output.format.max_code + 1) << max(shift, 0)
+        # What a divisor of zero gives must lie beyond both ends, the lower one being as far out as max_code + 1.
+        bound = max(bound, (output.format.max_code + 2) << max(shift, 0))
         stage = Rescale(output.format, shift, bound=bound)
         return Divide(None if codes is None else narrow(codes), Reciprocal(bits), stage, fraction_bits, bound)

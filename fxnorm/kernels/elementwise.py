@@ -15,7 +15,7 @@ from fxnorm.fixed import arith
 from fxnorm.fixed.format import Rounding
 from fxnorm.kernels.encoding import Encoding, encode_constant
 from fxnorm.kernels.kernel import Kernel, Operation, Policy
-from fxnorm.kernels.linear import clip_codes, narrow
+from fxnorm.kernels.linear import clip_codes, holds_clip, narrow
 from fxnorm.kernels.matmul import align
 from fxnorm.kernels.stage import Rescale, Tally
 
@@ -128,15 +128,11 @@ class ElementwiseOperation(Operation):
 
     def encoding(self, inputs: Sequence[Encoding], policy: Policy) -> Encoding | None:
         """Minima, maxima and thresholds of one encoding keep it."""
-        keeps = self.function in {"min", "max", "select", "threshold"} and None in self.operands
-        if (
-            keeps
-            and all(operand is None for operand in self.operands)
-            and len(set(inputs)) == 1
-            and policy.format == inputs[0].format
-        ):
-            return inputs[0]
-        return None
+        chooses = self.function in {"min", "max", "select", "threshold"}
+        computed = all(operand is None for operand in self.operands)
+        if not (chooses and computed and len(set(inputs)) == 1 and policy.format == inputs[0].format):
+            return None
+        return inputs[0] if holds_clip(self.low, self.high, inputs[0]) else None
 
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Elementwise:
         """Encode the constants, bring operands to a common step where the function needs one, and bound the accumulator."""

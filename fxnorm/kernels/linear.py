@@ -64,7 +64,7 @@ class Linear(Kernel):
     exact
         Whether the accumulator is proven never to overflow nor to round, so that the order of additions does not matter.
     bound
-        Largest magnitude of any partial sum, over all inputs that the input's format can hold.
+        No partial sum exceeds it in magnitude, with or without the bias, over all inputs that the input's format can hold.
     """
 
     kind: ClassVar[str] = "linear"
@@ -111,7 +111,7 @@ class Linear(Kernel):
             return acc
         view = products.windows(frames, window.kernel, window.strides, window.dilations)
         output = view.shape[2 : 2 + len(window.kernel)]
-        columns = products.columns(view, self.groups)
+        columns = products.columns(view, self.groups, np.int64)
         weights = self.weights.reshape(1, self.groups, -1, columns.shape[2])
         acc, count = replay.accumulate(weights, columns, self.bias.reshape(self.groups, -1, 1), self._steps())
         tally.accumulator_overflow += count
@@ -170,7 +170,8 @@ class LinearOperation(Operation):
             accumulator_bits = policy.product_format.fraction_bits
         bias = encode_bias(self.bias, x.exponent + exponents - accumulator_bits)
         worst_low, worst_high = worst_case(codes, bias, x.format)
-        bound = max(-worst_low, worst_high)
+        # The engine adds products first and the bias last: where the two cancel, products alone reach further than their sum with it.
+        bound = max(-worst_low, worst_high) + products.largest(bias)
         exact_format = signed_format(worst_low, worst_high, accumulator_bits)
         accumulator = policy.accumulator or exact_format
         if policy.product_format is not None and policy.accumulator is None:
@@ -254,6 +255,14 @@ def clip_codes(low: float | None, high: float | None, output: Encoding) -> tuple
         return int(arith.round_values(np.array([value]), -output.lsb, output.format.rounding)[0])
 
     return code(low), code(high)
+
+
+def holds_clip(low: float | None, high: float | None, encoding: Encoding) -> bool:
+    """Whether an encoding holds every number that a clip makes of the numbers it holds."""
+    low_code, high_code = clip_codes(low, high, encoding)
+    above = low_code is not None and low_code > encoding.format.max_code
+    below = high_code is not None and high_code < encoding.format.lowest_code
+    return not (above or below)
 
 
 def narrow(codes: Array) -> Array:

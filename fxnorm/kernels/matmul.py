@@ -13,15 +13,50 @@ from fxnorm.engine import products, replay
 from fxnorm.fixed.format import Format
 from fxnorm.kernels.encoding import Encoding, encode_constant
 from fxnorm.kernels.kernel import Kernel, Operation, Policy
-from fxnorm.kernels.linear import clip_codes, narrow, signed_format
+from fxnorm.kernels.linear import clip_codes, encode_bias, narrow, signed_format
+from fxnorm.kernels.rescale import encode_multiplier
 from fxnorm.kernels.stage import Rescale, Tally
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
+class Combination:
+    """total = (alpha · acc << shifts[0]) + (beta · c << shifts[1]): what Gemm makes of a finished accumulator, exact.
+
+    Attributes
+    ----------
+    alpha, beta
+        Integer multipliers.
+    shifts
+        Places to the left by which both terms are brought to one step.
+    addend
+        Codes of a constant c, beta · 2**shifts[1] included; None where c is an input, or there is none.
+    bound
+        Largest magnitude of the total.
+    """
+
+    alpha: int
+    beta: int
+    shifts: tuple[int, int]
+    addend: Array | None
+    bound: int
+
+    def run(self, acc: Array, c: Array | None) -> Array:
+        """Totals of accumulators [samples, m, n] and an input c [samples, ...] that broadcasts against them."""
+        total = np.asarray(products.integers(acc, self.bound) * self.alpha << self.shifts[0])
+        if self.addend is not None:
+            c, total = align(self.addend[None], total)
+            return np.asarray(total + products.integers(c, self.bound))
+        if c is None:
+            return total
+        c, total = align(c, total)
+        return np.asarray(total + (products.integers(c, self.bound) * self.beta << self.shifts[1]))
+
+
+@dataclass(frozen=True, eq=False)
 class MatMul(Kernel):
-    """acc = Σ a·b over k, ascending; y = rescale(acc).
+    """acc = Σ a·b over k, ascending; y = rescale(acc), or rescale(alpha·acc + beta·c).
 
     Attributes
     ----------
@@ -29,6 +64,8 @@ class MatMul(Kernel):
         Codes of the operand that is constant; None where it is an input. At least one is an input.
     vector_left, vector_right
         Whether the operand is a vector (rank 1), to be read as one row or one column.
+    combination
+        Factors and addend of a Gemm; None: the accumulator as it is.
     stage, accumulator, product, product_bits, exact, bound
         As in `Linear`.
     """
@@ -38,6 +75,7 @@ class MatMul(Kernel):
     right: Array | None
     vector_left: bool
     vector_right: bool
+    combination: Combination | None
     stage: Rescale
     accumulator: Format
     product: Format | None
@@ -46,7 +84,7 @@ class MatMul(Kernel):
     bound: int
 
     def run(self, inputs: Sequence[Array], tally: Tally) -> Array:
-        """Inputs [samples, ..., m, k] and [samples, ..., k, n], broadcast as ONNX's MatMul does."""
+        """Inputs [samples, ..., m, k] and [samples, ..., k, n], broadcast as ONNX's MatMul does, and c where it is one."""
         given = iter(inputs)
         a = next(given) if self.left is None else self.left[None]
         b = next(given) if self.right is None else self.right[None]
@@ -61,6 +99,8 @@ class MatMul(Kernel):
             )
             tally.accumulator_overflow += count
         tally.additions += acc.size * a.shape[-1]
+        if self.combination is not None:
+            acc = self.combination.run(acc, next(given, None))
         y = self.stage.run(acc, tally)
         y = y[..., 0, :] if self.vector_left else y
         return y[..., 0] if self.vector_right else y
@@ -82,7 +122,7 @@ def align(*arrays: Array) -> tuple[Array, ...]:
 
 @dataclass(frozen=True, eq=False)
 class MatMulOperation(Operation):
-    """alpha · a @ b in real numbers.
+    """alpha · a @ b + beta · c in real numbers.
 
     Attributes
     ----------
@@ -92,6 +132,12 @@ class MatMulOperation(Operation):
         The operand that is constant, float64; None where it is an input.
     vector_left, vector_right
         Whether the operand has rank 1.
+    alpha, beta
+        Factors.
+    adds
+        Whether there is a c.
+    addend
+        c where it is constant, float64; None where it is an input.
     low, high
         Clip of a fused activation, in real numbers.
     """
@@ -101,6 +147,10 @@ class MatMulOperation(Operation):
     right: Array | None = None
     vector_left: bool = False
     vector_right: bool = False
+    alpha: float = 1.0
+    beta: float = 1.0
+    adds: bool = False
+    addend: Array | None = None
     low: float | None = None
     high: float | None = None
 
@@ -125,19 +175,40 @@ class MatMulOperation(Operation):
         accumulator, accumulator_bits, exact = choose_accumulator(policy, bound, product_bits, self.length)
         low, high = clip_codes(self.low, self.high, output)
         stage_bound = bound if exact else max(-accumulator.min_code, accumulator.max_code)
-        shift = output.lsb - (a.exponent + b.exponent - accumulator_bits)
+        lsb = a.exponent + b.exponent - accumulator_bits
+        combination = None
+        if self.adds or self.alpha != 1.0:
+            combination, lsb = self._combine(next(given, None), lsb, stage_bound, policy)
+            stage_bound = combination.bound
         return MatMul(
             left=constants[0],
             right=constants[1],
             vector_left=self.vector_left,
             vector_right=self.vector_right,
-            stage=Rescale(output.format, shift, low=low, high=high, bound=stage_bound),
+            combination=combination,
+            stage=Rescale(output.format, output.lsb - lsb, low=low, high=high, bound=stage_bound),
             accumulator=accumulator,
             product=policy.product_format,
             product_bits=product_bits,
             exact=exact,
             bound=bound,
         )
+
+    def _combine(self, c: Encoding | None, lsb: int, bound: int, policy: Policy) -> tuple[Combination, int]:
+        """Integers of alpha, beta and c for an accumulator of a step and a bound, and the step of the total."""
+        alpha, alpha_lsb = encode_multiplier(self.alpha, policy)
+        lsb += alpha_lsb
+        bound *= abs(alpha)
+        if self.addend is not None:
+            codes = encode_bias(self.beta * self.addend, lsb)
+            return Combination(alpha, 1, (0, 0), codes, bound + products.largest(codes)), lsb
+        if c is None:
+            return Combination(alpha, 1, (0, 0), None, bound), lsb
+        beta, beta_lsb = encode_multiplier(self.beta, policy)
+        step = min(lsb, c.lsb + beta_lsb)
+        shifts = (lsb - step, c.lsb + beta_lsb - step)
+        largest = abs(beta) * max(-c.format.min_code, c.format.max_code)
+        return Combination(alpha, beta, shifts, None, (bound << shifts[0]) + (largest << shifts[1])), step
 
 
 def choose_accumulator(policy: Policy, bound: int, product_bits: int, length: int) -> tuple[Format, int, bool]:

@@ -111,7 +111,7 @@ Move = Reshape | Transpose | Slice | Take | Pad | Spread | Broadcast
 
 @dataclass(frozen=True, eq=False)
 class Movement(Kernel):
-    """Moves, one after the other, then a change of format where one was asked for.
+    """Moves, one after the other, and between them a change of format where one was asked for.
 
     Attributes
     ----------
@@ -119,18 +119,24 @@ class Movement(Kernel):
         In the order in which they happen.
     stage
         Rescale where the output's encoding differs from the input's; None: the codes stay as they are.
+    filled
+        Moves behind the stage: from the first pad on, whose filler is a code of the output.
     """
 
     kind: ClassVar[str] = "movement"
     moves: tuple[Move, ...]
     stage: Rescale | None
+    filled: tuple[Move, ...] = ()
 
     def run(self, inputs: Sequence[Array], tally: Tally) -> Array:
         """Input [samples, *shape]."""
         x = inputs[0]
         for move in self.moves:
             x = move.apply(x)
-        return x if self.stage is None else self.stage.run(x, tally)
+        x = x if self.stage is None else self.stage.run(x, tally)
+        for move in self.filled:
+            x = move.apply(x)
+        return x
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,24 +149,34 @@ class PadValue:
 
 @dataclass(frozen=True, eq=False)
 class MoveOperation(Operation):
-    """Moves in real numbers."""
+    """Moves in real numbers.
+
+    Attributes
+    ----------
+    moves
+        In the order in which they happen.
+    keeps
+        Whether the codes stay as they are, whatever format the layer has: indices, and data that is moved for the operation behind.
+    """
 
     moves: tuple[Move | PadValue, ...]
+    keeps: bool = False
 
     def encoding(self, inputs: Sequence[Encoding], policy: Policy) -> Encoding | None:
         """Moved data keeps its encoding, unless other values are padded in or another format is wanted."""
         pads = any(isinstance(move, PadValue) and move.value != 0.0 for move in self.moves)
-        return None if pads or policy.format != inputs[0].format else inputs[0]
+        return inputs[0] if self.keeps or not (pads or policy.format != inputs[0].format) else None
 
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Movement:
-        """Fillers become codes."""
-        x = inputs[0]
+        """Fillers become codes of the output, and are put in once the data has its encoding."""
         moves: list[Move] = []
+        filled: list[Move] = []
         for move in self.moves:
-            moves.append(
-                Pad(move.widths, int(x.encode(np.array([move.value]))[0])) if isinstance(move, PadValue) else move
-            )
-        return Movement(tuple(moves), change(x, output))
+            if isinstance(move, PadValue):
+                filled.append(Pad(move.widths, int(output.encode(np.array([move.value]))[0])))
+            else:
+                (filled if filled else moves).append(move)
+        return Movement(tuple(moves), change(inputs[0], output), tuple(filled))
 
 
 def change(x: Encoding, output: Encoding) -> Rescale | None:

@@ -11,7 +11,7 @@ import numpy as np
 from fxnorm.engine import products
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.kernel import Kernel, Operation, Policy
-from fxnorm.kernels.linear import Window, clip_codes
+from fxnorm.kernels.linear import Window, clip_codes, holds_clip
 from fxnorm.kernels.stage import Rescale, Tally
 
 Array = np.ndarray
@@ -156,7 +156,8 @@ class ReduceOperation(Operation):
 
     def encoding(self, inputs: Sequence[Encoding], policy: Policy) -> Encoding | None:
         """A maximum or minimum is one of its inputs."""
-        return inputs[0] if self.function in {"max", "min"} and policy.format == inputs[0].format else None
+        keeps = self.function in {"max", "min"} and policy.format == inputs[0].format
+        return inputs[0] if keeps and holds_clip(self.low, self.high, inputs[0]) else None
 
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Reduce:
         """The sum is exact, the quotient rounded once."""

@@ -10,14 +10,29 @@ import numpy as np
 
 from fxnorm.engine import products
 from fxnorm.fixed.format import Format, Overflow, Rounding
-from fxnorm.kernels.encoding import Encoding, encode_channels
+from fxnorm.kernels.encoding import Encoding, encode_channels, encode_constant
 from fxnorm.kernels.kernel import Kernel, Operation, Policy
-from fxnorm.kernels.linear import clip_codes, encode_bias, narrow, signed_format, worst_case
+from fxnorm.kernels.linear import clip_codes, encode_bias, holds_clip, narrow, signed_format, worst_case
 from fxnorm.kernels.stage import Rescale, Tally
 
 Array = np.ndarray
 
 MULTIPLIER_BITS = 16
+
+
+def multiplier_format(policy: Policy) -> Format:
+    """Format of constant factors: at least `MULTIPLIER_BITS` wide where they are normalized, else that of weights."""
+    if policy.normalize == "none":
+        return policy.weight_format
+    return Format(max(MULTIPLIER_BITS, policy.weight_format.width), 1, True, Rounding.RND_CONV, Overflow.SAT)
+
+
+def encode_multiplier(value: float, policy: Policy) -> tuple[int, int]:
+    """A factor as an odd integer (or zero) and the base-2 logarithm of its step; a power of two is 1 and a step."""
+    codes, encoding = encode_constant(np.array(value), multiplier_format(policy), policy.normalize)
+    code = int(codes)
+    places = (code & -code).bit_length() - 1 if code else 0
+    return code >> places, encoding.lsb + places
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +103,9 @@ class ScaleOperation(Operation):
     high: float | None = None
 
     def encoding(self, inputs: Sequence[Encoding], policy: Policy) -> Encoding | None:
-        """A mere clip keeps its input's encoding: nothing is rounded."""
+        """A mere clip keeps its input's encoding, where that holds the bounds: nothing is rounded."""
         keeps = self.is_clip and policy.format == inputs[0].format
-        return inputs[0] if keeps else None
+        return inputs[0] if keeps and holds_clip(self.low, self.high, inputs[0]) else None
 
     @property
     def is_clip(self) -> bool:
@@ -107,9 +122,7 @@ class ScaleOperation(Operation):
             multiplier, exponents = np.ones(1, np.int64), np.zeros(1, np.int64)
             multiplier_bits = 0
         else:
-            format_ = policy.weight_format
-            if policy.normalize != "none":
-                format_ = Format(max(MULTIPLIER_BITS, format_.width), 1, True, Rounding.RND_CONV, Overflow.SAT)
+            format_ = multiplier_format(policy)
             magnitude = np.where(self.shift == 0.0, -(1 << 20), np.frexp(self.shift)[1].astype(np.int64))
             floor = magnitude - (x.format.width + format_.width) - x.lsb + format_.fraction_bits
             multiplier, exponents = encode_channels(self.scale, format_, policy.normalize, floor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,11 +22,16 @@ class Tally:
         Outputs that the overflow mode changed.
     accumulator_overflow
         Additions whose result the accumulator's format could not hold.
+    additions
+        Additions of the accumulator, all of them.
+    extent
+        Smallest and largest output code, where the kernel found them on its way; None: nobody looked.
     """
 
     overflow: int = 0
     accumulator_overflow: int = 0
-    additions: int = field(default=0)
+    additions: int = 0
+    extent: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Rescale:
     bound: int = 0
 
     def run(self, accumulator: Array, tally: Tally) -> Array:
-        """Codes in the output format, as int64, of exact accumulators (int64 or Python integers)."""
+        """Codes in the output format, as int64 (Python integers where it has more bits), of exact accumulators (int64 or Python integers)."""
         rounded = self._round(accumulator)
         if self.low is not None or self.high is not None:
             rounded = np.clip(rounded, self.low, self.high)
@@ -65,7 +70,8 @@ class Rescale:
         if count:
             tally.overflow += count
             rounded = arith.fit(rounded, self.output)
-        return rounded.astype(np.int64, copy=False)
+        # Only formats of inner stages can be wider than 64 bits.
+        return rounded if self.output.max_code > arith.INT64_MAX else rounded.astype(np.int64, copy=False)
 
     def _round(self, accumulator: Array) -> Array:
         left = -int(np.min(self.shift))

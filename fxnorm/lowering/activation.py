@@ -78,16 +78,14 @@ def hard_sigmoid(builder: Builder, node: Node) -> None:
 def leaky_relu(builder: Builder, node: Node) -> None:
     """LeakyRelu."""
     builder.require_float(node)
-    slope = np.array([number(node, "alpha", 0.01)])
+    slope = np.array(number(node, "alpha", 0.01))
     builder.add(node, ElementwiseOperation("prelu", (None, slope)), node.inputs[:1])
 
 
 def prelu(builder: Builder, node: Node) -> None:
     """PRelu; the slope may be computed."""
-    builder.require_float(node)
-    slope = builder.constant(node, 1)
-    operands = (None, None if slope is None else slope.astype(np.float64))
-    builder.add(node, ElementwiseOperation("prelu", operands), node.inputs[: 1 if slope is not None else 2])
+    operands, inputs = builder.operands(node)
+    builder.add(node, ElementwiseOperation("prelu", operands), inputs)
 
 
 def thresholded_relu(builder: Builder, node: Node) -> None:

@@ -33,19 +33,9 @@ def channels(constant: Array, shape: tuple[int, ...], output: tuple[int, ...]) -
     return constant.astype(np.float64).reshape(-1), axes[0]
 
 
-def _split(builder: Builder, node: Node) -> tuple[tuple[Array | None, ...], tuple[str, ...]]:
-    """Constants and inputs of a node, in order."""
-    constants = tuple(builder.constant(node, index) for index in range(len(node.inputs)))
-    inputs = tuple(name for name, constant in zip(node.inputs, constants, strict=True) if constant is None)
-    for index, constant in enumerate(constants):
-        if constant is None:
-            builder.require_float(node, index)
-    return tuple(None if constant is None else constant.astype(np.float64) for constant in constants), inputs
-
-
 def _one_constant(builder: Builder, node: Node) -> tuple[Array, int | None, str] | None:
     """Per-channel constant of a binary node, its axis, and the other operand; None where the node is not of that kind."""
-    constants, inputs = _split(builder, node)
+    constants, inputs = builder.operands(node)
     if len(constants) != 2 or len(inputs) != 1:
         return None
     constant = constants[0] if constants[0] is not None else constants[1]
@@ -56,7 +46,7 @@ def _one_constant(builder: Builder, node: Node) -> tuple[Array, int | None, str]
 
 def add(builder: Builder, node: Node) -> None:
     """Add, Sub, Sum: a bias where a linear layer comes before, else an addition with operands brought to one step."""
-    constants, inputs = _split(builder, node)
+    constants, inputs = builder.operands(node)
     signs = (1, -1) if node.op == "Sub" else (1,) * len(constants)
     found = _one_constant(builder, node)
     if found is not None and builder.host(found[2], found[1]) is not None:
@@ -75,13 +65,13 @@ def multiply(builder: Builder, node: Node) -> None:
         constant, axis, x = found
         builder.scale(node, x, constant, np.zeros_like(constant), axis)
         return
-    constants, inputs = _split(builder, node)
+    constants, inputs = builder.operands(node)
     builder.add(node, ElementwiseOperation("mul", constants), inputs)
 
 
 def divide(builder: Builder, node: Node) -> None:
     """Div: a constant divisor becomes a factor, a computed one goes through a reciprocal."""
-    constants, inputs = _split(builder, node)
+    constants, inputs = builder.operands(node)
     divisor = constants[1]
     if divisor is not None:
         if np.any(divisor == 0.0):
@@ -93,7 +83,8 @@ def divide(builder: Builder, node: Node) -> None:
             return
         builder.add(node, ElementwiseOperation("mul", (None, 1.0 / divisor)), inputs)
         return
-    if constants[0] is not None and constants[0].size == 1 and float(constants[0].flat[0]) == 1.0:
+    one = constants[0] is not None and constants[0].size == 1 and float(constants[0].flat[0]) == 1.0
+    if one and builder.shape(inputs[0]) == builder.graph.shape(node.outputs[0]):
         builder.add(node, FunctionOperation("reciprocal"), inputs)
         return
     builder.add(node, DivideOperation(constants[0]), inputs)
@@ -101,7 +92,7 @@ def divide(builder: Builder, node: Node) -> None:
 
 def mean(builder: Builder, node: Node) -> None:
     """Mean: a sum whose one rounding divides."""
-    constants, inputs = _split(builder, node)
+    constants, inputs = builder.operands(node)
     builder.add(node, ElementwiseOperation("add", constants, (1,) * len(constants), divisor=len(constants)), inputs)
 
 
@@ -113,7 +104,7 @@ def negate(builder: Builder, node: Node) -> None:
 
 def extreme(builder: Builder, node: Node) -> None:
     """Min and Max: a clip where one operand is a constant scalar, else a comparison."""
-    constants, inputs = _split(builder, node)
+    constants, inputs = builder.operands(node)
     found = _one_constant(builder, node)
     if found is not None and found[1] is None:
         bound = float(found[0][0])
@@ -128,12 +119,9 @@ def extreme(builder: Builder, node: Node) -> None:
 def where(builder: Builder, node: Node) -> None:
     """Where with a constant condition: elements chosen when the plan is made."""
     mask = builder.required(node, 0, "the condition")
-    constants = tuple(builder.constant(node, index) for index in (1, 2))
-    operands = tuple(None if constant is None else constant.astype(np.float64) for constant in constants)
-    inputs = tuple(name for name, constant in zip(node.inputs[1:], constants, strict=True) if constant is None)
-    output = builder.graph.shape(node.outputs[0])
-    wide = np.broadcast_to(mask.astype(bool), output) if output else mask.astype(bool)
-    builder.add(node, ElementwiseOperation("select", operands, mask=np.ascontiguousarray(wide)), inputs)
+    operands, inputs = builder.operands(node, 1)
+    wide = np.array(np.broadcast_to(mask.astype(bool), builder.graph.shape(node.outputs[0])))
+    builder.add(node, ElementwiseOperation("select", operands, mask=wide), inputs)
 
 
 def power(builder: Builder, node: Node) -> None:

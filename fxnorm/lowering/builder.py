@@ -18,8 +18,6 @@ from fxnorm.lowering.network import Refusal, Step
 Array = np.ndarray
 
 CLIPPED = (LinearOperation, MatMulOperation, ElementwiseOperation, ScaleOperation, ReduceOperation)
-# Values that are one another: the consumer of such a node's output reads its input.
-SAME = frozenset({"Identity", "Dropout", "Cast"})
 
 
 class Builder:
@@ -83,6 +81,18 @@ class Builder:
         if not self.is_float(name):
             raise Refusal(f"input {index} must be floating point, not {self.graph.values[name].dtype}")
 
+    def operands(self, node: Node, start: int = 0) -> tuple[tuple[Array | None, ...], tuple[str, ...]]:
+        """Inputs of a node from one on: float64 constants, None where one is computed, and the names of those that are."""
+        constants: list[Array | None] = []
+        names = []
+        for index in range(start, len(node.inputs)):
+            constant = self.constant(node, index)
+            if constant is None:
+                self.require_float(node, index)
+                names.append(node.inputs[index])
+            constants.append(None if constant is None else constant.astype(np.float64))
+        return tuple(constants), tuple(names)
+
     # Building
 
     def same(self, name: str, source: str) -> None:
@@ -118,7 +128,7 @@ class Builder:
             return 1  # made by lowering for one consumer
         count = int(name in self.graph.outputs)
         for node in self.graph.consumers.get(name, ()):
-            if node.op in SAME and self.value(node.outputs[0]) == name:
+            if self._same.get(node.outputs[0]) == name:
                 count += self._readers(node.outputs[0])
             else:
                 count += sum(1 for i in node.inputs if i == name)

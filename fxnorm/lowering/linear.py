@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from fxnorm.graph.graph import Node
-from fxnorm.kernels.elementwise import ElementwiseOperation
 from fxnorm.kernels.linear import LinearOperation, Window
 from fxnorm.kernels.matmul import MatMulOperation
 from fxnorm.kernels.movement import Move, MoveOperation, PadValue, Slice, Spread, Transpose
@@ -21,6 +20,9 @@ Array = np.ndarray
 def matmul(builder: Builder, node: Node) -> None:
     """MatMul: a dense layer where the right operand is a constant matrix, else a product of two values."""
     left, right = builder.constant(node, 0), builder.constant(node, 1)
+    for index, constant in enumerate((left, right)):
+        if constant is None:
+            builder.require_float(node, index)
     a, b = builder.shape(node.inputs[0]), builder.shape(node.inputs[1])
     if left is None and right is not None and right.ndim == 2:
         weights = right.T
@@ -32,53 +34,46 @@ def matmul(builder: Builder, node: Node) -> None:
 
 
 def gemm(builder: Builder, node: Node) -> None:
-    """Gemm: alpha · A' B' + beta · C; a dense layer where B (and C) are constant."""
+    """Gemm: alpha · A' B' + beta · C; a dense layer where B is constant and C one number a column, or not there."""
     alpha, beta = number(node, "alpha", 1.0), number(node, "beta", 1.0)
-    transposed_a, transposed_b = integer(node, "transA", 0), integer(node, "transB", 0)
-    a_constant, b_constant = builder.constant(node, 0), builder.constant(node, 1)
-    has_c = len(node.inputs) > 2 and bool(node.inputs[2]) and beta != 0.0
-    c = builder.constant(node, 2) if has_c else None
-    rows, columns = builder.graph.shape(node.outputs[0])
-    x = node.inputs[0]
-    if a_constant is None and transposed_a:
-        m, k = builder.shape(x)
-        x = builder.between(node, MoveOperation((Transpose((1, 0)),)), (x,), (k, m))
-    if a_constant is None and b_constant is not None:
-        weights = b_constant if transposed_b else b_constant.T
-        weights = weights if alpha == 1.0 else alpha * weights.astype(np.float64)
+    left, a = _matrix(builder, node, 0, "transA")
+    right, b = _matrix(builder, node, 1, "transB")
+    adds = len(node.inputs) > 2 and bool(node.inputs[2]) and beta != 0.0
+    c = builder.constant(node, 2) if adds else None
+    per_column = not adds or (c is not None and (c.ndim < 2 or c.shape[0] == 1))
+    if left is None and right is not None and per_column:
+        weights = right.T if alpha == 1.0 else alpha * right.T.astype(np.float64)
         bias = np.zeros(len(weights))
-        per_row = c is not None and c.ndim == 2 and c.shape[0] > 1
-        if c is not None and not per_row:
+        if c is not None:
             bias = bias + beta * c.astype(np.float64).reshape(-1)
-        operation = LinearOperation(weights, bias)
-        if not has_c or (c is not None and not per_row):
-            builder.add(node, operation, (x,))
-            return
-        y = builder.between(node, operation, (x,), (rows, columns))
-    else:
-        left = None if a_constant is None else alpha * (a_constant.T if transposed_a else a_constant).astype(np.float64)
-        right = None
-        b = node.inputs[1]
-        if b_constant is not None:
-            right = (b_constant.T if transposed_b else b_constant).astype(np.float64)
-        elif transposed_b:
-            n, k = builder.shape(b)
-            b = builder.between(node, MoveOperation((Transpose((1, 0)),)), (b,), (k, n))
-        if left is None and alpha != 1.0:
-            raise Refusal(f"alpha must be 1 where both matrices are computed, not {alpha}")
-        length = builder.shape(node.inputs[0])[0 if transposed_a else 1]
-        product = MatMulOperation(length, left, right)
-        inputs = tuple(name for name, constant in ((x, left), (b, right)) if constant is None)
-        if not has_c:
-            builder.add(node, product, inputs)
-            return
-        y = builder.between(node, product, inputs, (rows, columns))
-    if c is not None:
-        builder.add(node, ElementwiseOperation("add", (None, beta * c.astype(np.float64))), (y,))
+        builder.add(node, LinearOperation(weights, bias), (a,))
         return
-    if beta != 1.0:
-        raise Refusal(f"beta must be 1 where C is computed, not {beta}")
-    builder.add(node, ElementwiseOperation("add", (None, None)), (y, node.inputs[2]))
+    if left is not None:
+        left, alpha = alpha * left.astype(np.float64), 1.0
+    elif right is not None:
+        right, alpha = alpha * right.astype(np.float64), 1.0
+    inputs = [name for name, constant in ((a, left), (b, right)) if constant is None]
+    if adds and c is None:
+        builder.require_float(node, 2)
+        inputs.append(node.inputs[2])
+    length = builder.shape(node.inputs[0])[0 if integer(node, "transA", 0) else 1]
+    addend = None if c is None else c.astype(np.float64)
+    operation = MatMulOperation(length, left, right, alpha=alpha, beta=beta, adds=adds, addend=addend)
+    builder.add(node, operation, tuple(inputs))
+
+
+def _matrix(builder: Builder, node: Node, index: int, transposed: str) -> tuple[Array | None, str]:
+    """Operand of a Gemm the right way round: its array where it is constant, and the name of the value."""
+    constant, name = builder.constant(node, index), node.inputs[index]
+    turn = integer(node, transposed, 0) != 0
+    if constant is not None:
+        return (constant.T if turn else constant), name
+    builder.require_float(node, index)
+    if turn:
+        rows, columns = builder.shape(name)
+        move = MoveOperation((Transpose((1, 0)),), keeps=True)
+        name = builder.between(node, move, (name,), (columns, rows))
+    return None, name
 
 
 def conv(builder: Builder, node: Node) -> None:
@@ -118,7 +113,7 @@ def conv_transpose(builder: Builder, node: Node) -> None:
         if before < 0 or after < 0:
             inner[axis] += min(before, 0) + min(after, 0)
             moves.append(Slice(axis + 2, -min(before, 0), 1, inner[axis]))
-    x = builder.between(node, MoveOperation(tuple(moves)), node.inputs[:1], (*shape[:2], *inner))
+    x = builder.between(node, MoveOperation(tuple(moves), keeps=True), node.inputs[:1], (*shape[:2], *inner))
     ones, zeros = (1,) * rank, (0,) * rank
     terms = np.zeros(len(mirrored)) if bias is None else bias.astype(np.float64)
     builder.add(node, LinearOperation(mirrored, terms, Window(kernel, ones, dilations, zeros, zeros), groups), (x,))

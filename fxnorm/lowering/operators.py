@@ -38,7 +38,7 @@ LOWERINGS: Mapping[str, Operator] = {
     "ConvTranspose": Operator(
         linear.conv_transpose, "linear", "constant weights; zeros between inputs, then a convolution"
     ),
-    "Gemm": Operator(linear.gemm, "linear", "constant B; otherwise a product of two values with alpha = beta = 1"),
+    "Gemm": Operator(linear.gemm, "linear", "constant B and one C a column; otherwise kernel matmul"),
     "MatMul": Operator(
         linear.matmul, "linear", "a constant matrix on the right is a dense layer; otherwise kernel matmul"
     ),
@@ -85,7 +85,7 @@ LOWERINGS: Mapping[str, Operator] = {
     "Cast": Operator(shape.cast, "none", "constants, and computed values to floating point: the number stays"),
     "Concat": Operator(shape.concat, "concat", "operands are brought to one scale"),
     "DepthToSpace": Operator(shape.depth_to_space, "movement", "DCR and CRD"),
-    "Dropout": Operator(shape.same, "none", "inference; without its mask output"),
+    "Dropout": Operator(shape.dropout, "none", "inference; without its mask output"),
     "Expand": Operator(shape.expand, "movement"),
     "Flatten": Operator(shape.reshape, "movement"),
     "Gather": Operator(
@@ -96,7 +96,7 @@ LOWERINGS: Mapping[str, Operator] = {
     "Reshape": Operator(shape.reshape, "movement"),
     "Resize": Operator(shape.resize, "movement", "nearest neighbour"),
     "Slice": Operator(shape.slice_, "movement", "constant bounds, any step"),
-    "SpaceToDepth": Operator(shape.space_to_depth, "movement"),
+    "SpaceToDepth": Operator(shape.space_to_depth, "movement", "DCR and CRD"),
     "Split": Operator(shape.split, "movement"),
     "Squeeze": Operator(shape.reshape, "movement"),
     "Tile": Operator(shape.tile, "movement", "constant repeats"),

@@ -31,6 +31,7 @@ def max_pool(builder: Builder, node: Node) -> None:
     """MaxPool; its second output, the indices, is refused."""
     if len(node.outputs) > 1 and node.outputs[1]:
         raise Refusal("the Indices output must not be used; only the maxima are computed")
+    builder.require_float(node)
     window = _pool_window(builder, node)
     builder.add(node, PoolOperation("max", window, np.ones(1, np.int64)), node.inputs[:1])
 
@@ -86,12 +87,16 @@ def reduction(builder: Builder, node: Node) -> None:
     axes = (
         tuple(sorted({normalized(int(a), len(shape), "axes") for a in given.reshape(-1)})) if given is not None else ()
     )
+    function = REDUCTIONS[node.op]
     if not axes and integer(node, "noop_with_empty_axes", 0):
-        builder.same(node.outputs[0], node.inputs[0])
-        return
-    axes = axes or tuple(range(len(shape)))
+        # A reduction over no axis; squares and magnitudes are taken all the same (ONNX, ReduceSumSquare).
+        if function not in {"sum_square", "sum_abs"}:
+            builder.same(node.outputs[0], node.inputs[0])
+            return
+    else:
+        axes = axes or tuple(range(len(shape)))
     count = math.prod(shape[a] for a in axes)
     if count == 0:
         raise Refusal("nothing is left to reduce: an axis has length 0")
     keep = integer(node, "keepdims", 1) != 0
-    builder.add(node, ReduceOperation(REDUCTIONS[node.op], axes, keep, count), node.inputs[:1])
+    builder.add(node, ReduceOperation(function, axes, keep, count), node.inputs[:1])

@@ -25,26 +25,33 @@ Array = np.ndarray
 
 
 def _move(builder: Builder, node: Node, *moves: Move | PadValue, output: str | None = None) -> None:
-    builder.add(node, MoveOperation(moves), node.inputs[:1], output)
+    indices = not builder.is_float(node.inputs[0])
+    builder.add(node, MoveOperation(moves, keeps=indices), node.inputs[:1], output)
 
 
 def same(builder: Builder, node: Node) -> None:
-    """Identity, Dropout at inference."""
-    if (
-        len(node.outputs) > 1
-        and node.outputs[1]
-        and (node.outputs[1] in builder.graph.outputs or node.outputs[1] in builder.graph.consumers)
-    ):
+    """Identity."""
+    builder.same(node.outputs[0], node.inputs[0])
+
+
+def dropout(builder: Builder, node: Node) -> None:
+    """Dropout at inference: nothing happens."""
+    mask = node.outputs[1] if len(node.outputs) > 1 else ""
+    if mask and (mask in builder.graph.outputs or mask in builder.graph.consumers):
         raise Refusal("the mask output must not be used")
+    ratio = builder.optional(node, 1, "the ratio")
+    training = builder.optional(node, 2, "training_mode")
+    drops = ratio is None or bool(np.any(ratio != 0.0))
+    if training is not None and bool(training.any()) and drops:
+        raise Refusal("training_mode must be false; export the model for inference")
     builder.same(node.outputs[0], node.inputs[0])
 
 
 def cast(builder: Builder, node: Node) -> None:
-    """Cast between floating-point types, or of integers to floating point: the number stays what it is."""
-    if not builder.is_float(node.outputs[0]):
-        raise Refusal(
-            f"computed values can be cast to floating point only, not to {builder.graph.values[node.outputs[0]].dtype}"
-        )
+    """Cast to floating point, or of indices from one integer type to another: the number stays what it is."""
+    source, target = (builder.graph.values[name].dtype for name in (node.inputs[0], node.outputs[0]))
+    if target.kind != "f" and not (source.kind in "iu" and target.kind in "iu"):
+        raise Refusal(f"computed values can be cast to floating point only, not from {source} to {target}")
     builder.same(node.outputs[0], node.inputs[0])
 
 
@@ -66,9 +73,7 @@ def transpose(builder: Builder, node: Node) -> None:
 def concat(builder: Builder, node: Node) -> None:
     """Concat, constants among its operands included."""
     output = builder.graph.shape(node.outputs[0])
-    constants = tuple(builder.constant(node, index) for index in range(len(node.inputs)))
-    inputs = tuple(name for name, constant in zip(node.inputs, constants, strict=True) if constant is None)
-    operands = tuple(None if constant is None else constant.astype(np.float64) for constant in constants)
+    operands, inputs = builder.operands(node)
     builder.add(node, ConcatOperation(axis(node, len(output), 0), operands), inputs)
 
 
@@ -99,14 +104,19 @@ def slice_(builder: Builder, node: Node) -> None:
     steps = [1] * len(starts) if given_steps is None else [int(s) for s in given_steps.reshape(-1)]
     moves = []
     for start, end, where, step in zip(starts, ends, axes, steps, strict=True):
-        chosen = range(shape[where])[slice(int(start), _end(int(end), shape[where], step), step)]
+        chosen = _chosen(int(start), int(end), step, shape[where])
         moves.append(Slice(where, chosen.start, step, len(chosen)))
     _move(builder, node, *moves)
 
 
-def _end(end: int, length: int, step: int) -> int | None:
-    """ONNX clamps an end below -length to "before the first" for negative steps; Python spells that None."""
-    return None if step < 0 and end < -length else end
+def _chosen(start: int, end: int, step: int, length: int) -> range:
+    """Indices of a slice along one axis; both ends are clamped as the specification says (ONNX, Slice)."""
+    if step == 0:
+        raise Refusal("the steps of a slice must not be 0")
+    start, end = (bound + length if bound < 0 else bound for bound in (start, end))
+    if step > 0:
+        return range(min(max(start, 0), length), min(max(end, 0), length), step)
+    return range(min(max(start, 0), length - 1), min(max(end, -1), length - 1), step)
 
 
 def gather(builder: Builder, node: Node) -> None:
@@ -193,12 +203,16 @@ def depth_to_space(builder: Builder, node: Node) -> None:
 
 
 def space_to_depth(builder: Builder, node: Node) -> None:
-    """SpaceToDepth."""
+    """SpaceToDepth, DCR and CRD."""
     batch, channels, height, width = builder.shape(node.inputs[0])
     block = integer(node, "blocksize", 0)
     inner = (batch, channels, height // block, block, width // block, block)
     deep = (batch, channels * block * block, height // block, width // block)
-    _move(builder, node, Reshape(inner), Transpose((0, 3, 5, 1, 2, 4)), Reshape(deep))
+    mode = text(node, "mode", "DCR")
+    orders = {"DCR": (0, 3, 5, 1, 2, 4), "CRD": (0, 1, 3, 5, 2, 4)}
+    if mode not in orders:
+        raise Refusal(f"mode must be DCR or CRD, not {mode}")
+    _move(builder, node, Reshape(inner), Transpose(orders[mode]), Reshape(deep))
 
 
 def resize(builder: Builder, node: Node) -> None:

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
 from fxnorm.errors import UsageError
-from fxnorm.planning.options import LAYER_KEYS
+from fxnorm.planning.options import LAYER_KEYS, Options
 
-PLAN_KEYS: Final = (
-    "format",
-    "weight_format",
-    "accumulator",
-    "product_format",
-    "rounding",
-    "overflow",
-    "normalize",
-    "calibration",
-    "batchnorm",
-    "layers",
-)
+PLAN_KEYS: Final = tuple(field.name for field in fields(Options))
+
+
+def option_name(key: str) -> str:
+    """A key as the command line's option."""
+    return "--layer" if key == "layers" else "--" + key.replace("_", "-")
 
 
 def settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,9 +65,12 @@ def _read(path: Path) -> dict[str, Any]:
                 raise UsageError(
                     f'--config {path}: {key} must be a text in quotes, not {value!r}; for example {key} = "q5.3"'
                 )
+            if name in found:
+                raise UsageError(f"--config {path}: {key} is given twice, with - and with _ in its name; give it once")
             found[name] = value
         else:
-            known = ", ".join([name.replace("_", "-") for name in PLAN_KEYS if name != "layers"] + ['[layer."NAME"]'])
+            options = [name.replace("_", "-") for name in PLAN_KEYS if name != "layers"]
+            known = ", ".join([*options, '[layer."NAME"]'])
             raise UsageError(f"--config {path}: there is no option {key!r}; known are {known}")
     found["layers"] = tuple(rules)
     return found

@@ -7,27 +7,39 @@ from collections import Counter
 from typing import Any
 
 from fxnorm.errors import UnsupportedError
-from fxnorm.fixed.format import Format
 from fxnorm.graph.graph import Graph
 from fxnorm.lowering.lower import lower
 from fxnorm.lowering.operators import LOWERINGS
 from fxnorm.planning.plan import Layer, Plan
-from fxnorm.report.record import format_record
-from fxnorm.report.table import console, headline, power, short
-from fxnorm.report.text import printable
+from fxnorm.report.columns import Column, console, print_line, print_table
+from fxnorm.report.record import accumulator_record, layer_head, plan_head, value_record
+from fxnorm.report.table import headline, power, short_op
+from fxnorm.report.text import common_prefix
 
 
 def model_record(graph: Graph) -> dict[str, Any]:
-    """A model as plain data."""
-    weights = {name for node in graph.nodes for name in node.inputs if name in graph.constants}
-    return {
+    """A model as plain data: what goes in and out, its operators, and the layers that a plan of it has, or why it can have none."""
+    used = {name for node in graph.nodes for name in node.inputs if name in graph.constants}
+    record: dict[str, Any] = {
         "model": {"path": str(graph.path or ""), "sha256": graph.sha256},
         "inputs": [_value(graph, name) for name in graph.inputs],
         "outputs": [_value(graph, name) for name in graph.outputs],
+        "nodes": len(graph.nodes),
         "operators": dict(sorted(Counter(node.op for node in graph.nodes).items())),
-        "constants": sum(graph.constants[name].size for name in weights),
-        "unsupported": unsupported(graph),
+        "constants": sum(graph.constants[name].size for name in used),
+        "layers": [],
+        "unsupported": [],
     }
+    try:
+        network = lower(graph)
+    except UnsupportedError as error:
+        record["unsupported"] = list(error.reasons)
+    else:
+        record["layers"] = [
+            {"name": step.name, "op": step.op, "output": step.output, "shape": list(network.shapes[step.output])}
+            for step in network.steps
+        ]
+    return record
 
 
 def _value(graph: Graph, name: str) -> dict[str, Any]:
@@ -35,103 +47,91 @@ def _value(graph: Graph, name: str) -> dict[str, Any]:
     return {"name": name, "shape": list(value.shape), "dtype": str(value.dtype)}
 
 
-def unsupported(graph: Graph) -> list[str]:
-    """Why the model cannot be run, one line a node; empty where it can."""
-    try:
-        lower(graph)
-    except UnsupportedError as error:
-        return list(error.reasons)
-    return []
-
-
 def print_model(graph: Graph, *, where: str) -> None:
     """Print a model."""
-    from rich.table import Table
-
     record = model_record(graph)
     out = console()
-    out.print(
-        printable(
-            f"{where}: {len(graph.nodes)} nodes, {record['constants']:,} constants, SHA-256 {graph.sha256[:16]}…"
-        ),
-        soft_wrap=True,
-    )
-    table = Table(title="inputs and outputs", title_justify="left")
-    for heading in ("", "name", "shape", "type"):
-        table.add_column(heading)
-    for kind in ("inputs", "outputs"):
-        for value in record[kind]:
-            table.add_row(
-                kind[:-1], short(value["name"]), "×".join(map(str, value["shape"])) or "scalar", value["dtype"]
-            )
-    out.print(table)
-    operators = Table(title="operators", title_justify="left")
-    for heading in ("operator", "nodes", "kernel"):
-        operators.add_column(heading, justify="right" if heading == "nodes" else "left")
-    for op, number in record["operators"].items():
-        operators.add_row(printable(op), str(number), LOWERINGS[op].kernel if op in LOWERINGS else "not supported")
-    out.print(operators)
-    for reason in record["unsupported"]:
-        out.print(printable(f"not supported: {reason}"), soft_wrap=True)
+    print_line(out, f"{where}: {record['nodes']} nodes, {record['constants']:,} constants", "bold")
+    print_line(out, f"SHA-256 {graph.sha256}")
+    out.print()
+    rows = [(kind[:-1], value) for kind in ("inputs", "outputs") for value in record[kind]]
+    columns = [
+        Column("", [kind for kind, _ in rows], left=True),
+        Column("name", [value["name"] for _, value in rows], left=True, name=True),
+        Column("shape", [extent(value["shape"]) for _, value in rows], left=True),
+        Column("type", [value["dtype"] for _, value in rows], left=True),
+    ]
+    print_table(out, columns)
+    out.print()
+    operators = record["operators"]
+    columns = [
+        Column("operator", list(operators), left=True, name=True),
+        Column("nodes", [str(number) for number in operators.values()]),
+        Column("kernel", [LOWERINGS[op].kernel if op in LOWERINGS else "not supported" for op in operators], left=True),
+    ]
+    print_table(out, columns)
+    if record["layers"]:
+        layers = record["layers"]
+        out.print()
+        columns = [
+            Column("layer", [layer["name"] for layer in layers], left=True, name=True),
+            Column("op", [short_op(layer["op"]) for layer in layers], left=True, name=True),
+            Column("shape", [extent(layer["shape"]) for layer in layers], left=True, rank=1),
+        ]
+        print_table(out, columns)
+    for number, reason in enumerate(record["unsupported"]):
+        if number == 0:
+            out.print()
+        print_line(out, f"not supported: {reason}")
 
 
 def plan_record(plan: Plan) -> dict[str, Any]:
-    """A plan as plain data: the decisions that a person asks for; plan.json holds all."""
+    """A plan as plain data: the decisions that a person asks for; plan.json in its folder holds all."""
     return {
         "model": {"path": plan.model_path, "sha256": plan.model_sha256},
-        "data": {"description": plan.data, "sha256": plan.data_sha256},
-        "plan": {"digest": plan.digest, **format_record(Format.parse(plan.format))},
+        "plan": plan_head(plan),
         "options": dict(plan.options),
-        "layers": [_layer_record(plan, layer) for layer in plan.layers],
+        "inputs": [{"name": name, **value_record(plan, name)} for name in plan.inputs],
+        "outputs": [{"name": name, **value_record(plan, value)} for name, value in plan.outputs.items()],
+        "layers": [_layer(plan, layer) for layer in plan.layers],
     }
 
 
-def _layer_record(plan: Plan, layer: Layer) -> dict[str, Any]:
-    value = plan.values[layer.output]
-    record: dict[str, Any] = {
-        "name": layer.name,
-        "op": layer.op,
-        "kernel": layer.kernel.kind,
-        "shape": list(value.shape),
-        "format": str(value.encoding.format),
-        "scale": value.encoding.scale,
-        "offset": value.encoding.offset,
-    }
-    accumulator = layer.kernel.accumulator_format()
-    if accumulator is not None:
-        record["accumulator"] = {"format": str(accumulator), "proof": layer.kernel.accumulator_proof()}
-    return record
+def _layer(plan: Plan, layer: Layer) -> dict[str, Any]:
+    accumulator = accumulator_record(layer)
+    return {**layer_head(plan, layer), **({} if accumulator is None else {"accumulator": accumulator})}
 
 
 def print_plan(plan: Plan, *, where: str) -> None:
     """Print a plan."""
-    from rich.table import Table
-
     out = console()
-    out.print(printable(f"{where}: {headline(plan)}"), soft_wrap=True)
-    out.print(
-        printable(f"model {plan.model_path} (SHA-256 {plan.model_sha256[:16]}…), calibrated on {plan.data}"),
-        soft_wrap=True,
-    )
-    out.print(f"plan: {plan.digest[:16]}")
-    table = Table(title="layers", title_justify="left")
-    for heading in ("layer", "op", "kernel", "shape", "format", "scale", "accumulator"):
-        table.add_column(heading, overflow="fold")
-    for layer in plan.layers:
-        record = _layer_record(plan, layer)
-        accumulator = record.get("accumulator")
-        table.add_row(
-            short(layer.name),
-            printable(layer.op),
-            layer.kernel.kind,
-            "×".join(map(str, record["shape"])) or "scalar",
-            record["format"],
-            power(record["scale"]),
-            "" if accumulator is None else f"{accumulator['format'].split(':')[0]}, {accumulator['proof']}",
-        )
-    out.print(table)
-    total = sum(math.prod(plan.values[layer.output].shape) for layer in plan.layers)
-    out.print(f"{len(plan.layers)} layers, {total:,} values a sample")
+    record = plan_record(plan)
+    print_line(out, f"{where}: {headline(plan)}", "bold")
+    print_line(out, f"model {plan.model_path} (SHA-256 {plan.model_sha256[:16]}), calibrated on {plan.data}")
+    print_line(out, f"plan {plan.digest}")
+    out.print()
+    layers = record["layers"]
+    prefix = common_prefix([layer["name"] for layer in layers])
+    rows = [{**entry, "op": "Input", "kernel": "quantize"} for entry in record["inputs"]]
+    rows += [{**layer, "name": layer["name"].removeprefix(prefix)} for layer in layers]
+    accumulators = [row.get("accumulator") for row in rows]
+    columns = [
+        Column("layer", [row["name"] for row in rows], left=True, name=True),
+        Column("op", [short_op(row["op"]) for row in rows], left=True, name=True),
+        Column("kernel", [row["kernel"] for row in rows], left=True, rank=3),
+        Column("shape", [extent(row["shape"]) for row in rows], left=True, rank=2),
+        Column("format", [row["format"] for row in rows], left=True),
+        Column("scale", [power(row["scale"]) for row in rows]),
+        Column(
+            "accumulator", ["" if a is None else a["format"].split(":")[0] for a in accumulators], left=True, rank=1
+        ),
+        Column("", ["" if a is None else a["proof"] for a in accumulators], left=True, rank=4),
+    ]
+    print_table(out, columns)
+    if prefix:
+        print_line(out, f"names of layers without their common beginning {prefix}", "dim")
+    total = sum(math.prod(layer["shape"]) for layer in layers)
+    print_line(out, f"{len(layers)} layers, {total:,} values a sample")
 
 
 def operator_records() -> list[dict[str, str]]:
@@ -141,13 +141,17 @@ def operator_records() -> list[dict[str, str]]:
 
 def print_operators() -> None:
     """Print every operator."""
-    from rich.table import Table
-
-    table = Table()
-    for heading in ("operator", "kernel", "note"):
-        table.add_column(heading)
-    for record in operator_records():
-        table.add_row(record["op"], record["kernel"], record["note"])
+    records = operator_records()
     out = console()
-    out.print(table)
-    out.print(f"{len(LOWERINGS)} operators; others are expanded into these where ONNX defines them as functions.")
+    columns = [
+        Column("operator", [record["op"] for record in records], left=True),
+        Column("kernel", [record["kernel"] for record in records], left=True),
+        Column("note", [record["note"] for record in records], left=True, prose=True),
+    ]
+    print_table(out, columns)
+    print_line(out, f"{len(records)} operators; others are expanded into these where ONNX defines them as functions.")
+
+
+def extent(shape: list[int]) -> str:
+    """A shape as people write it."""
+    return "×".join(map(str, shape)) or "scalar"

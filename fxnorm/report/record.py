@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fxnorm.evaluation import Evaluation
-from fxnorm.fixed.format import Format
-from fxnorm.planning.plan import Plan
-from fxnorm.simulation import ValueReport
+from fxnorm.fixed.format import Format, Overflow, Rounding
+from fxnorm.metrics import Error, ValueReport
+from fxnorm.planning.plan import Layer, Plan
+
+if TYPE_CHECKING:
+    from fxnorm.data import Data
 
 
-def run_record(evaluation: Evaluation) -> dict[str, Any]:
-    """What `simulate --json` writes. Infinite ratios (no error at all, or no signal) are null: JSON has no infinity."""
+def run_record(evaluation: Evaluation, data: Data) -> dict[str, Any]:
+    """What `simulate --json` writes. A ratio that is not finite (see `error_record`) is null: JSON has no infinity."""
     plan = evaluation.plan
     record: dict[str, Any] = {
         "model": {"path": plan.model_path, "sha256": plan.model_sha256},
-        "plan": {
-            "digest": plan.digest,
-            **format_record(Format.parse(plan.format)),
-            "normalize": plan.options["normalize"],
-        },
+        "data": {"description": data.description, "sha256": data.sha256},
+        "plan": plan_head(plan),
         "samples": evaluation.samples,
         "outputs": {name: output_record(evaluation, name) for name in plan.outputs},
     }
     if evaluation.accuracy is not None:
         record["accuracy"] = dict(evaluation.accuracy)
-    record["layers"] = layer_records(plan, evaluation.reports)
+    record["layers"] = layer_records(evaluation)
     record["seconds"] = {name: round(seconds, 6) for name, seconds in evaluation.seconds.items()}
     return record
+
+
+def plan_head(plan: Plan) -> dict[str, Any]:
+    """What a plan is, in short: digest, format, normalization, and what it was calibrated on."""
+    return {
+        "digest": plan.digest,
+        **format_record(data_format(plan)),
+        "normalize": plan.options["normalize"],
+        "calibration": {"description": plan.data, "sha256": plan.data_sha256},
+    }
+
+
+def data_format(plan: Plan) -> Format:
+    """Format of data that was asked for, with the modes that were."""
+    rounding, overflow = plan.options["rounding"], plan.options["overflow"]
+    return Format.parse(
+        plan.format,
+        rounding=None if rounding is None else Rounding(rounding),
+        overflow=None if overflow is None else Overflow(overflow),
+    )
 
 
 def format_record(format_: Format) -> dict[str, Any]:
@@ -42,61 +62,83 @@ def format_record(format_: Format) -> dict[str, Any]:
 
 
 def output_record(evaluation: Evaluation, name: str) -> dict[str, Any]:
-    """Error of one model output; empty where there was no reference."""
+    """Error of one model output."""
     error = evaluation.output_error(name)
-    if error is None:
-        return {}
-    record: dict[str, Any] = {
-        "sqnr_db": finite(error.sqnr_db),
-        "max_abs_error": error.largest,
-        "mean_abs_error": error.mean_abs_error,
-        "cosine": error.cosine,
-    }
-    if error.argmax_agreement is not None:
+    record = error_record(error)
+    record["mean_abs_error"] = finite(error.mean_abs_error)
+    record["cosine"] = finite(error.cosine)
+    # A scalar a sample has no last axis of its own.
+    if error.argmax_agreement is not None and evaluation.plan.values[evaluation.plan.outputs[name]].shape:
         record["argmax_agreement"] = error.argmax_agreement
     return record
 
 
-def layer_records(plan: Plan, reports: dict[str, ValueReport] | Any) -> list[dict[str, Any]]:
+def error_record(error: Error | None) -> dict[str, Any]:
+    """SQNR and largest error of a value; both are null where there was nothing to compare with, or FP32 itself is not finite.
+
+    The SQNR alone is null where it is infinite: without any error (the largest error is 0), or where the reference is all zeros and
+    the value is not (the largest error is above 0).
+    """
+    if error is None:
+        return {"sqnr_db": None, "max_abs_error": None}
+    return {"sqnr_db": finite(error.sqnr_db), "max_abs_error": finite(error.largest)}
+
+
+def layer_records(evaluation: Evaluation) -> list[dict[str, Any]]:
     """One entry a value of the plan: model inputs first, then layers in order."""
-    records = [
-        _layer({"name": name, "op": "Input", "kernel": "quantize"}, plan, name, reports[name]) for name in plan.inputs
-    ]
+    plan, reports = evaluation.plan, evaluation.reports
+    records = []
+    for name in plan.inputs:
+        head = {"name": name, "op": "Input", "kernel": "quantize", **value_record(plan, name)}
+        records.append({**head, **_counts(plan, name, reports[name])})
     for layer in plan.layers:
-        head = {"name": layer.name, "op": layer.op, "kernel": layer.kernel.kind}
-        record = _layer(head, plan, layer.output, reports[layer.output])
-        accumulator = layer.kernel.accumulator_format()
+        report = reports[layer.output]
+        record = {**layer_head(plan, layer), **_counts(plan, layer.output, report)}
+        accumulator = accumulator_record(layer)
         if accumulator is not None:
-            record["accumulator"] = {
-                "format": str(accumulator),
-                "proof": layer.kernel.accumulator_proof(),
-                "overflow_count": reports[layer.output].usage.accumulator_overflow,
-            }
+            record["accumulator"] = {**accumulator, "overflow_count": report.usage.accumulator_overflow}
         records.append(record)
     return records
 
 
-def _layer(head: dict[str, Any], plan: Plan, value: str, report: ValueReport) -> dict[str, Any]:
-    encoding = plan.values[value].encoding
+def layer_head(plan: Plan, layer: Layer) -> dict[str, Any]:
+    """What a layer is and how its output is held."""
+    return {"name": layer.name, "op": layer.op, "kernel": layer.kernel.kind, **value_record(plan, layer.output)}
+
+
+def value_record(plan: Plan, name: str) -> dict[str, Any]:
+    """How one value is held: real = scale · fixed + offset."""
+    value = plan.values[name]
+    return {
+        "output": name,
+        "shape": list(value.shape),
+        "format": str(value.encoding.format),
+        "scale": value.encoding.scale,
+        "offset": value.encoding.offset,
+    }
+
+
+def accumulator_record(layer: Layer) -> dict[str, Any] | None:
+    """Accumulator of a layer, where it has one."""
+    format_ = layer.kernel.accumulator_format()
+    return None if format_ is None else {"format": str(format_), "proof": layer.kernel.accumulator_proof()}
+
+
+def _counts(plan: Plan, value: str, report: ValueReport) -> dict[str, Any]:
+    format_ = plan.values[value].encoding.format
     usage = report.usage
     count = max(usage.count, 1)
-    step = 2.0**-encoding.format.fraction_bits
     return {
-        **head,
-        "output": value,
-        "format": str(encoding.format),
-        "scale": encoding.scale,
-        "offset": encoding.offset,
-        "sqnr_db": None if report.error is None else finite(report.error.sqnr_db),
+        **error_record(report.error),
         "overflow_count": usage.overflow,
         "overflow_fraction": usage.overflow / count,
         "at_limit_fraction": usage.at_limit / count,
-        "min": usage.low * step,
-        "max": usage.high * step,
-        "bits_used": usage.bits_used(encoding.format.signed),
+        "min": math.ldexp(usage.low, -format_.fraction_bits),
+        "max": math.ldexp(usage.high, -format_.fraction_bits),
+        "bits_used": usage.bits_used(format_.signed),
     }
 
 
 def finite(number: float) -> float | None:
-    """The number, or None where it is infinite."""
+    """The number, or None where it is infinite or NaN."""
     return number if math.isfinite(number) else None

@@ -3,140 +3,138 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import TYPE_CHECKING, Any
 
 from fxnorm.evaluation import Evaluation
-from fxnorm.fixed.format import Format
 from fxnorm.planning.plan import Plan
-from fxnorm.report.record import layer_records
-from fxnorm.report.text import printable
+from fxnorm.report.columns import Column, console, print_line, print_table
+from fxnorm.report.record import data_format, layer_records, output_record
+from fxnorm.report.text import common_prefix
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from fxnorm.data import Data
 
-NAME_WIDTH = 36
-PIPE_WIDTH = 140
+SHORT_WORDS = (("Normalization", "Norm"), ("Average", "Avg"))
 
 
-def console() -> Console:
-    """Standard output; a pipe is as wide as the tables need."""
-    from rich.console import Console
-
-    return Console(
-        file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False, emoji=False
-    )
-
-
-def print_run(evaluation: Evaluation, *, where: str, source: str) -> None:
+def print_run(evaluation: Evaluation, data: Data, *, where: str) -> None:
     """Print plan, layers, outputs and accuracy of a run.
 
     Parameters
     ----------
+    data
+        What was run.
     where
-        The model, as the user named it.
-    source
-        What the samples are.
+        The model or the plan, as the user named it.
     """
     out = console()
     plan = evaluation.plan
-    out.print(printable(f"{where}: {headline(plan)}"), soft_wrap=True)
-    out.print(printable(f"data: {source}; calibrated on {plan.data}"), soft_wrap=True)
-    out.print(f"plan: {plan.digest[:16]}", soft_wrap=True)
-    out.print(layer_table(evaluation))
-    out.print(output_table(evaluation))
+    count = evaluation.samples
+    print_line(out, f"{where}: {headline(plan)}", "bold")
+    print_line(out, f"{count} sample{'s' if count != 1 else ''} of {data.description}, calibrated on {plan.data}")
+    print_line(out, f"plan {plan.digest[:16]}")
+    out.print()
+    records = layer_records(evaluation)
+    names = [layer.name for layer in plan.layers]
+    prefix = common_prefix(names)
+    print_table(out, layer_columns(records, prefix, evaluation))
+    if prefix:
+        print_line(out, f"names of layers without their common beginning {prefix}", "dim")
+    out.print()
+    print_table(out, output_columns(evaluation))
+    out.print()
     if evaluation.accuracy is not None:
         words = {"fp32": "FP32", "fixed": "fixed point"}
         text = ", ".join(f"{words[who]} {share:.1%}" for who, share in evaluation.accuracy.items())
-        out.print(f"accuracy on {evaluation.samples} labelled samples: {text}")
-    out.print("time: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in evaluation.seconds.items()))
+        print_line(out, f"accuracy on {count} labelled samples: {text}", "bold")
+    print_line(out, "time: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in evaluation.seconds.items()))
 
 
 def headline(plan: Plan) -> str:
     """Format and normalization of a plan in a few words, W, I and F once."""
-    format_ = Format.parse(plan.format, rounding=_mode(plan, "rounding"), overflow=_mode(plan, "overflow"))
-    return f"{format_} ({format_.describe()}, {format_.rounding}, {format_.overflow}), normalize {plan.options['normalize']}"
+    format_ = data_format(plan)
+    modes = f"rounding {format_.rounding}, overflow {format_.overflow}"
+    return f"{format_} ({format_.describe()}; {modes}), normalize {plan.options['normalize']}"
 
 
-def _mode(plan: Plan, name: str) -> Any:
-    from fxnorm.fixed.format import Overflow, Rounding
-
-    text = plan.options[name]
-    return None if text is None else (Rounding if name == "rounding" else Overflow)(text)
-
-
-def layer_table(evaluation: Evaluation) -> Table:
+def layer_columns(records: list[dict[str, Any]], prefix: str, evaluation: Evaluation) -> list[Column]:
     """One row a value of the plan."""
-    from rich.table import Table
-
-    table = Table(title="layers", title_justify="left")
-    for heading in ("layer", "op", "kernel", "format"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("scale", "SQNR dB", "overflow", "at limit", "min", "max", "bits", "accumulator"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for record in layer_records(evaluation.plan, evaluation.reports):
-        accumulator = record.get("accumulator")
-        table.add_row(
-            short(record["name"]),
-            printable(record["op"]),
-            record["kernel"],
-            record["format"],
-            power(record["scale"]),
-            decibels(record["sqnr_db"], evaluation, record["output"]),
-            count(record["overflow_count"], record["overflow_fraction"]),
-            f"{record['at_limit_fraction']:.2%}",
-            f"{record['min']:g}",
-            f"{record['max']:g}",
-            str(record["bits_used"]),
-            "" if accumulator is None else accumulator_text(accumulator),
+    plan = evaluation.plan
+    names = [str(record["name"]) for record in records]
+    names = [
+        name if record["op"] == "Input" else name.removeprefix(prefix)
+        for name, record in zip(names, records, strict=True)
+    ]
+    widths = [plan.values[record["output"]].encoding.format.width for record in records]
+    columns = [
+        Column("layer", names, left=True, name=True),
+        Column("op", [short_op(record["op"]) for record in records], left=True, name=True),
+        Column("SQNR dB", [_layer_sqnr(evaluation, record["output"]) for record in records]),
+        Column(
+            "overflow",
+            [count(record["overflow_count"], record["overflow_fraction"]) for record in records],
+            alert=frozenset(row for row, record in enumerate(records) if record["overflow_count"]),
+        ),
+        Column("at limit", [f"{record['at_limit_fraction']:.2%}" for record in records], rank=3),
+        Column("min", [number(record["min"]) for record in records], rank=4),
+        Column("max", [number(record["max"]) for record in records], rank=4),
+        Column(
+            "bits", [f"{record['bits_used']}/{width}" for record, width in zip(records, widths, strict=True)], rank=2
+        ),
+        Column("scale", [power(record["scale"]) for record in records], rank=1),
+    ]
+    common = str(data_format(plan))
+    if any(record["format"] != common for record in records):
+        columns.append(Column("format", [record["format"] for record in records], rank=5, left=True))
+    accumulators = [record.get("accumulator") for record in records]
+    if any(accumulators):
+        cells = ["" if entry is None else accumulator_text(entry) for entry in accumulators]
+        alert = frozenset(
+            row for row, entry in enumerate(accumulators) if entry is not None and entry["overflow_count"]
         )
-    return table
+        columns.append(Column("accumulator", cells, rank=6 if not alert else 1, left=True, alert=alert))
+    return columns
 
 
-def output_table(evaluation: Evaluation) -> Table:
+def output_columns(evaluation: Evaluation) -> list[Column]:
     """One row an output of the model."""
-    from rich.table import Table
+    names = list(evaluation.plan.outputs)
+    errors = [evaluation.output_error(name) for name in names]
+    columns = [
+        Column("output", names, left=True, name=True),
+        Column("SQNR dB", [decibels(error.sqnr_db) for error in errors]),
+        Column("max error", [f"{error.largest:.4g}" for error in errors]),
+        Column("mean error", [f"{error.mean_abs_error:.4g}" for error in errors]),
+        Column("cosine", [f"{error.cosine:.5f}" for error in errors]),
+    ]
+    agreements = [output_record(evaluation, name).get("argmax_agreement") for name in names]
+    if any(agreement is not None for agreement in agreements):
+        cells = ["" if agreement is None else f"{agreement:.1%}" for agreement in agreements]
+        columns.append(Column("arg-max agrees", cells))
+    return columns
 
-    table = Table(title="outputs against FP32", title_justify="left")
-    table.add_column("output")
-    for heading in ("SQNR dB", "max error", "mean error", "cosine", "arg-max agrees"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name in evaluation.plan.outputs:
-        error = evaluation.output_error(name)
-        if error is None:
-            table.add_row(short(name), "no reference", "", "", "", "")
-            continue
-        agreement = error.argmax_agreement
-        table.add_row(
-            short(name),
-            _decibels(error.sqnr_db),
-            f"{error.largest:.4g}",
-            f"{error.mean_abs_error:.4g}",
-            f"{error.cosine:.5f}",
-            "" if agreement is None else f"{agreement:.1%}",
-        )
-    return table
+
+def short_op(op: str) -> str:
+    """Operators of a layer, in the words that people have for them."""
+    for long, short in SHORT_WORDS:
+        op = op.replace(long, short)
+    return op
 
 
 def accumulator_text(accumulator: dict[str, Any]) -> str:
     """Format, and what came of it."""
     overflowed = accumulator["overflow_count"]
-    return f"{accumulator['format'].split(':')[0]}" + (f" ({overflowed} overflows)" if overflowed else "")
+    return f"{accumulator['format'].split(':')[0]}" + (f", {overflowed} overflows" if overflowed else "")
 
 
-def decibels(number: float | None, evaluation: Evaluation, value: str) -> str:
-    """SQNR of a value; empty where there was nothing to compare it with."""
+def _layer_sqnr(evaluation: Evaluation, value: str) -> str:
     error = evaluation.reports[value].error
-    if error is None:
-        return ""
-    return _decibels(error.sqnr_db) if number is None else f"{number:.1f}"
+    return "" if error is None else decibels(error.sqnr_db)
 
 
-def _decibels(number: float) -> str:
-    if math.isinf(number):
-        return "exact" if number > 0 else "-inf"
-    return f"{number:.1f}"
+def decibels(ratio: float) -> str:
+    """A ratio in dB; one that no error makes infinite is "exact"."""
+    return "exact" if ratio == math.inf else f"{ratio:.1f}"
 
 
 def power(scale: float) -> str:
@@ -145,12 +143,11 @@ def power(scale: float) -> str:
     return f"2^{int(exponent)}" if exponent.is_integer() else f"{scale:g}"
 
 
-def count(number: int, share: float) -> str:
+def number(value: float) -> str:
+    """A number in five figures."""
+    return f"{value:.5g}"
+
+
+def count(times: int, share: float) -> str:
     """How often, with the share where there is one."""
-    return "0" if number == 0 else f"{number} ({share:.2%})"
-
-
-def short(name: str) -> str:
-    """Last characters of a long name; they are what tells names apart."""
-    clean = printable(name)
-    return clean if len(clean) <= NAME_WIDTH else "…" + clean[1 - NAME_WIDTH :]
+    return "0" if times == 0 else f"{times:,} ({share:.2%})"

@@ -75,11 +75,12 @@ def _onnx_value(name, x, p, m):
     raise AssertionError(name)
 
 
-def onnx_value(name, x, parameters):
-    """The real value as a Fraction, or ±inf; its error is tiny against the distance to any asymptote."""
+def onnx_value(name, x, parameters, bits=None):
+    """The real value as a Fraction, or ±inf; its error is tiny against the distance to any asymptote unless `bits` are given."""
     # That distance is e^-x² for erf, e^-(x³/14) for the approximated Gelu, and e^-10|x| or more for everything else.
-    size = min(abs(x), 128)
-    with mpmath.mp.workprec(400 + int(24 * size + 3 * size**2) + (int(size**3 / 5) if name == "gelu_tanh" else 0)):
+    size = min(abs(x), 64)
+    needed = 400 + int(24 * size + 3 * size**2) + (int(size**3 / 5) if name == "gelu_tanh" else 0)
+    with mpmath.mp.workprec(bits or needed):
         value = _onnx_value(name, x, parameters, mpmath.mp)
         if isinstance(value, Fraction) or value in (math.inf, -math.inf):
             return value
@@ -97,16 +98,19 @@ def taken_apart(value):
 def rounded(bits, mode):
     """Round what `taken_apart` returned by the table of modes."""
     floor, qb, r, s, last = bits
-    return floor + {
-        "trn": False,
-        "trn_zero": s and (qb or r),
-        "rnd": qb,
-        "rnd_zero": qb and (s or r),
-        "rnd_inf": qb and (not s or r),
-        "rnd_min_inf": qb and r,
-        "rnd_conv": qb and (last or r),
-        "rnd_conv_odd": qb and (not last or r),
-    }[str(mode)]
+    return (
+        floor
+        + {
+            "trn": False,
+            "trn_zero": s and (qb or r),
+            "rnd": qb,
+            "rnd_zero": qb and (s or r),
+            "rnd_inf": qb and (not s or r),
+            "rnd_min_inf": qb and r,
+            "rnd_conv": qb and (last or r),
+            "rnd_conv_odd": qb and (not last or r),
+        }[str(mode)]
+    )
 
 
 def fitted(code, width, signed, mode):

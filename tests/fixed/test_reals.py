@@ -47,7 +47,7 @@ def expected(function, code, input_lsb, output_lsb, mode):
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=str)
-@pytest.mark.parametrize(("input_lsb", "output_lsb"), [(-3, -3), (-6, -1), (-2, -7), (-7, -20)])
+@pytest.mark.parametrize(("input_lsb", "output_lsb"), [(-3, -3), (-6, -1), (-3, -9), (-7, -20)])
 def test_every_8_bit_code_is_rounded_as_the_oracle_says_in_every_mode(function, input_lsb, output_lsb):
     codes = np.arange(-128, 128)
     for mode in Rounding:
@@ -72,7 +72,7 @@ def test_wide_codes_and_odd_scales_are_rounded_as_the_oracle_says(function, data
 @given(values=st.lists(VALUES, min_size=1, max_size=10))
 @settings(max_examples=20, deadline=None)
 def test_float64_keeps_its_error_bound(function, values):
-    x = np.clip(np.array(values), -200.0, 200.0)
+    x = np.clip(np.array(values), -24.0, 24.0)
     for place, base, delta, error in zip(x.tolist(), *(part.tolist() for part in function.parts(x)), strict=True):
         true = onnx_value(function.name, Fraction(place), function.keywords)
         if math.isinf(base) or math.isinf(delta):

@@ -1,0 +1,116 @@
+"""The rescale stage on floating-point accumulators that are exact integers times a power of two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from fxnorm.fixed import arith
+from fxnorm.fixed.format import Format, Overflow, Rounding
+from fxnorm.kernels.stage import Rescale, Tally
+
+Array = np.ndarray
+
+EXACT = {np.dtype(np.float32): 1 << 24, np.dtype(np.float64): 1 << 53}
+# Roundings that are one floating-point operation on (value + addend).
+_ADDENDS = {Rounding.TRN: 0.0, Rounding.RND: 0.5, Rounding.RND_CONV: 0.0}
+
+
+def smallest_float(bound: int) -> type[np.float32 | np.float64] | None:
+    """Narrowest floating-point type that holds all integers up to a bound; None where none does."""
+    if bound <= EXACT[np.dtype(np.float32)]:
+        return np.float32
+    return np.float64 if bound <= EXACT[np.dtype(np.float64)] else None
+
+
+@dataclass(frozen=True, slots=True)
+class FloatStage:
+    """Rounds, clips and counts accumulators that were already multiplied by 2**-shift and got `addend` added.
+
+    Attributes
+    ----------
+    rounding
+        One of TRN, RND, RND_CONV.
+    rounds
+        Whether anything is dropped at all.
+    low, high
+        The activation's clip; infinite where there is none.
+    output
+        Format of the result.
+    """
+
+    rounding: Rounding
+    rounds: bool
+    low: float
+    high: float
+    output: Format
+
+    @classmethod
+    def of(cls, stage: Rescale, bound: int) -> tuple[Self, Array, type[np.float32 | np.float64]] | None:
+        """Stage, factors 2**-shift and accumulator type for a stage; None where only integers will do.
+
+        Parameters
+        ----------
+        bound
+            Largest magnitude of the accumulator in its own units.
+        """
+        # Whatever a stage may come to do beyond shifting keeps it away from here until it is proven.
+        plain = Rescale(stage.output, stage.shift, low=stage.low, high=stage.high, bound=stage.bound)
+        known = all(_same(getattr(stage, name), getattr(plain, name)) for name in stage.__dataclass_fields__)
+        output = stage.output
+        if not known or output.rounding not in _ADDENDS or output.width > 24:
+            return None
+        shifts = np.asarray(stage.shift)
+        half = 1 << max(int(shifts.max()) - 1, 0)
+        # A channel that is not shifted to the right still gets the half that others round with: one more bit.
+        needed = max(bound + half, 2 * (bound << max(-int(shifts.min()), 0)) + 1)
+        dtype = smallest_float(needed)
+        # Scaled weights must stay normal numbers.
+        if dtype is None or int(shifts.min()) < -100 or int(shifts.max()) > 100:
+            return None
+        low = -np.inf if stage.low is None else float(stage.low)
+        high = np.inf if stage.high is None else float(stage.high)
+        return cls(output.rounding, bool((shifts > 0).any()), low, high, output), np.ldexp(1.0, -shifts), dtype
+
+    @property
+    def addend(self) -> float:
+        """What is to be added to the scaled accumulator before it comes here."""
+        return _ADDENDS[self.rounding] if self.rounds else 0.0
+
+    def run(self, scaled: Array, tally: Tally) -> Array:
+        """Codes as float32; the argument is used up."""
+        if self.rounds:
+            (np.rint if self.rounding is Rounding.RND_CONV else np.floor)(scaled, out=scaled)
+        if not scaled.size:
+            return scaled.astype(np.float32)
+        lowest, highest = float(self.output.lowest_code), float(self.output.max_code)
+        low, high = float(scaled.min()), float(scaled.max())
+        clipped_low, clipped_high = min(max(low, self.low), self.high), min(max(high, self.low), self.high)
+        if clipped_low < lowest or clipped_high > highest:
+            self._overflow(scaled, tally)
+            low, high = float(scaled.min()), float(scaled.max())
+        else:
+            if low < self.low:
+                np.maximum(scaled, self.low, out=scaled)
+            if high > self.high:
+                np.minimum(scaled, self.high, out=scaled)
+            low, high = clipped_low, clipped_high
+        tally.extent = int(low), int(high)
+        return scaled.astype(np.float32, copy=False)
+
+    def _overflow(self, rounded: Array, tally: Tally) -> None:
+        """Clip, count what the format cannot hold, and bring it in."""
+        lowest, highest = float(self.output.lowest_code), float(self.output.max_code)
+        np.clip(rounded, self.low, self.high, out=rounded)
+        lost = np.count_nonzero(rounded < lowest) + np.count_nonzero(rounded > highest)
+        tally.overflow += int(lost)
+        if self.output.overflow in (Overflow.SAT, Overflow.SAT_SYM):
+            np.clip(rounded, lowest, highest, out=rounded)
+        else:
+            rounded[...] = arith.fit(rounded.astype(np.int64), self.output)
+
+
+def _same(a: object, b: object) -> bool:
+    return a is b or bool(np.array_equal(np.asarray(a), np.asarray(b)))
