@@ -120,7 +120,9 @@ def convolve(
         return convolve_floats(x, weights.astype(dtype), strides, dilations, groups).astype(np.int64)
     view = windows(x, weights.shape[2:], strides, dilations)
     output = view.shape[2 : weights.ndim]
-    result = np.empty((len(x), groups, len(weights) // groups, math.prod(output)), np.int64 if bound <= INT64_SAFE else object)
+    result = np.empty(
+        (len(x), groups, len(weights) // groups, math.prod(output)), np.int64 if bound <= INT64_SAFE else object
+    )
     matrix = weights.reshape(groups, len(weights) // groups, -1)
     for piece in _pieces(view, matrix.shape[2]):
         result[piece] = matmul(matrix, columns(view[piece], groups, np.int64), bound)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from fxnorm.engine import products
 from fxnorm.fixed import arith
-from fxnorm.fixed.format import Format
+from fxnorm.fixed.format import Format, Overflow
 
 Array = np.ndarray
 
@@ -76,12 +78,61 @@ def accumulate(a: Array, b: Array, bias: Array, accumulator: Accumulator) -> tup
         Additions whose exact result the format could not hold.
     """
     bound = accumulator.magnitude(products.largest(a) * products.largest(b))
-    a, b = products.integers(a, bound), products.integers(b, bound)
     shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
     start = accumulator.start(products.integers(bias, max(bound, products.largest(bias))))
-    total = np.broadcast_to(products.integers(start, bound), shape).copy()
+    total = np.broadcast_to(products.integers(start, bound), shape)
+    if bound <= products.INT64_SAFE and total.size:
+        return _compiled(a, b, total, accumulator, bound)
+    return stepwise(products.integers(a, bound), products.integers(b, bound), total.copy(), accumulator)
+
+
+def stepwise(a: Array, b: Array, total: Array, accumulator: Accumulator) -> tuple[Array, int]:
+    """What `accumulate` does, in NumPy, for integers of any size; `total` is where the sums start."""
     overflows = 0
     for k in range(a.shape[-1]):
         total, count = accumulator.add(total, a[..., :, k, None] * b[..., k, None, :])
         overflows += count
     return total, overflows
+
+
+def _compiled(a: Array, b: Array, start: Array, accumulator: Accumulator, bound: int) -> tuple[Array, int]:
+    from fxnorm.engine import compiled
+
+    format_, product = accumulator.format, accumulator.product
+    batches = start.shape[:-2]
+    plain = product is None and format_.fraction_bits == accumulator.product_bits
+    # 32 bits, where they hold every step, are twice as many lanes.
+    dtype = np.int32 if plain and bound < 1 << 30 else np.int64
+    total = np.array(start, dtype=dtype, order="C").reshape(-1, *start.shape[-2:])
+    left, ia = _batches(a, batches, dtype)
+    right, ib = _batches(b, batches, dtype)
+    ends = dtype(format_.lowest_code), dtype(format_.max_code)
+    if plain and format_.overflow in (Overflow.SAT, Overflow.SAT_SYM):
+        count = compiled.saturate(left, ia, right, ib, total, *ends)
+    elif plain and format_.overflow is Overflow.WRAP:
+        count = compiled.wrap(left, ia, right, ib, total, ends[0], dtype(ends[1] - ends[0]))
+    else:
+        fine = max(format_.fraction_bits, accumulator.addend_bits)
+        of_product = (0, 0, -1, 0, 0)
+        if product is not None:
+            of_product = compiled.modes(product, accumulator.product_bits - product.fraction_bits)
+        count = compiled.quantize(
+            left,
+            ia,
+            right,
+            ib,
+            total,
+            of_product,
+            fine - accumulator.addend_bits,
+            fine - format_.fraction_bits,
+            compiled.modes(format_, fine - format_.fraction_bits),
+        )
+    return total.astype(np.int64).reshape(start.shape), int(count)
+
+
+def _batches(array: Array, batches: tuple[int, ...], dtype: type[np.signedinteger[Any]]) -> tuple[Array, Array]:
+    """Matrices of an operand one behind the other, and which of them every batch of the result takes."""
+    own = array.shape[:-2]
+    places = np.arange(math.prod(own)).reshape(own)
+    matrices = np.ascontiguousarray(array, dtype=dtype).reshape(-1, *array.shape[-2:])
+    return matrices, np.broadcast_to(places, batches).reshape(-1)

@@ -55,7 +55,9 @@ class Program:
         self._steps = []
         for index, layer in enumerate(plan.layers):
             expired = tuple(name for name, at in last.items() if at == index and name not in outputs)
-            narrow = all(plan.values[name].encoding.format.width <= FLOAT_WIDTH for name in (*layer.inputs, layer.output))
+            narrow = all(
+                plan.values[name].encoding.format.width <= FLOAT_WIDTH for name in (*layer.inputs, layer.output)
+            )
             run = compiled(layer.kernel) if fast and narrow else None
             self._steps.append(_Step(layer, run or layer.kernel.run, run is not None, expired))
         floating = {name for step in self._steps if step.floating for name in step.layer.inputs}
@@ -143,7 +145,7 @@ class Program:
 def _values(encoding: Encoding, codes: Array) -> Array:
     """Real numbers, float64."""
     if codes.dtype == np.float32 and -1000 < encoding.lsb < 900:
-        return np.multiply(codes, 2.0**encoding.lsb, dtype=np.float64)
+        return np.asarray(np.multiply(codes, 2.0**encoding.lsb, dtype=np.float64))
     return encoding.decode(codes.astype(np.int64, copy=False))
 
 
@@ -164,4 +166,4 @@ def _quick_codes(encoding: Encoding, real: Array, tally: Tally) -> Array:
     if scaled.size and (scaled.min() < lowest or scaled.max() > highest):
         tally.overflow += int(np.count_nonzero(scaled < lowest) + np.count_nonzero(scaled > highest))
         np.clip(scaled, lowest, highest, out=scaled)
-    return scaled.astype(np.float32)
+    return np.asarray(scaled, np.float32)
