@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
 Array = np.ndarray
+
+HISTOGRAM_BINS: Final = 256
 
 
 @dataclass(slots=True)
@@ -101,44 +105,115 @@ class Usage:
         Elements seen.
     overflow
         How many of them overflowed.
-    at_limit
-        How many sit at an end of the format's range.
+    at_low, at_high
+        How many sit at the lower and at the upper end of the format's range.
     low, high
         Smallest and largest code; meaningless while count is 0.
+    histogram
+        How many codes lie in each part of the format's range, which is cut into 256 equal ones, or into as many as it has codes;
+        empty while count is 0, or where nobody asked for it.
     accumulator_overflow, additions
         Additions that the accumulator could not hold, and all of them.
+    stages
+        What stages before the last one could not hold, by their names.
     """
 
     count: int = 0
     overflow: int = 0
-    at_limit: int = 0
+    at_low: int = 0
+    at_high: int = 0
     low: int = 0
     high: int = 0
+    histogram: Array = field(default_factory=lambda: np.zeros(0, np.int64), compare=False)
     accumulator_overflow: int = 0
     additions: int = 0
+    stages: dict[str, int] = field(default_factory=dict)
 
-    def add(self, codes: Array, lowest: int, highest: int, extent: tuple[int, int] | None = None) -> None:
-        """Take in codes of a format with these ends; `extent` is their minimum and maximum where they are known."""
+    def add(
+        self,
+        codes: Array,
+        lowest: int,
+        highest: int,
+        *,
+        extent: tuple[int, int] | None = None,
+        ends: tuple[int, int] | None = None,
+        histogram: bool = True,
+    ) -> None:
+        """Take in codes.
+
+        Parameters
+        ----------
+        lowest, highest
+            Ends of their format.
+        extent
+            Their minimum and maximum, where they are known.
+        ends
+            How many sit at the lower and at the upper end, where that is known.
+        histogram
+            Whether to count the histogram too, which takes longer than all the rest.
+        """
         if not codes.size:
             return
         low, high = extent if extent is not None else (int(codes.min()), int(codes.max()))
         self.low, self.high = (min(self.low, low), max(self.high, high)) if self.count else (low, high)
         self.count += codes.size
-        if low <= lowest or high >= highest:
-            self.at_limit += int(np.count_nonzero((codes <= lowest) | (codes >= highest)))
+        if ends is not None:
+            self.at_low += ends[0]
+            self.at_high += ends[1]
+        else:
+            self.at_low += int(np.count_nonzero(codes <= lowest)) if low <= lowest else 0
+            self.at_high += int(np.count_nonzero(codes >= highest)) if high >= highest else 0
+        if histogram:
+            found = code_histogram(codes, lowest, highest)
+            self.histogram = self.histogram + found if self.histogram.size else found
+
+    @property
+    def at_limit(self) -> int:
+        """How many sit at an end of the format's range."""
+        return self.at_low + self.at_high
+
+    def count_stages(self, counts: Mapping[str, int]) -> None:
+        """Add what stages before the last one could not hold."""
+        for name, count in counts.items():
+            self.stages[name] = self.stages.get(name, 0) + count
 
     def merge(self, other: Usage) -> None:
         """Take in what was counted elsewhere."""
+        self.count_stages(other.stages)
         if other.count:
             both = self.count > 0
             self.low = min(self.low, other.low) if both else other.low
             self.high = max(self.high, other.high) if both else other.high
-        for name in ("count", "overflow", "at_limit", "accumulator_overflow", "additions"):
+        if other.histogram.size:
+            self.histogram = self.histogram + other.histogram if self.histogram.size else other.histogram
+        for name in ("count", "overflow", "at_low", "at_high", "accumulator_overflow", "additions"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def bits_used(self, signed: bool) -> int:
         """Bits that the codes seen need in the format's own representation."""
         return max(_bits(self.low), _bits(self.high)) + signed
+
+
+def code_histogram(codes: Array, lowest: int, highest: int) -> Array:
+    """Counts of codes over the range of a format, int64.
+
+    Parameters
+    ----------
+    codes
+        Integers of any type that holds them, of a format with these ends.
+
+    Returns
+    -------
+    One count for each of 256 equal parts of the range, or for each code where there are fewer.
+    """
+    bottom = -(highest + 1) if lowest < 0 else 0
+    span = highest + 1 - bottom
+    bins = min(HISTOGRAM_BINS, span)
+    shift = (span // bins).bit_length() - 1
+    places = codes.reshape(-1).astype(np.int64)
+    places -= bottom
+    places >>= shift
+    return np.bincount(places, minlength=bins).astype(np.int64, copy=False)
 
 
 def _bits(code: int) -> int:

@@ -101,11 +101,13 @@ class Simulator:
         False runs every kernel in its own integers: the same codes and counts, slower.
     workers
         Threads, each on pieces of samples of its own; default: the processor's cores.
+    histograms
+        Whether the codes of every value are counted by their place in the format's range.
     """
 
-    def __init__(self, plan: Plan, *, fast: bool = True, workers: int | None = None) -> None:
+    def __init__(self, plan: Plan, *, fast: bool = True, workers: int | None = None, histograms: bool = False) -> None:
         self.plan = plan
-        self.program = Program(plan, fast=fast)
+        self.program = Program(plan, fast=fast, histograms=histograms)
         self.reports = self._fresh()
         self.workers = workers or len(os.sched_getaffinity(0))
         self._piece = piece_size(plan)

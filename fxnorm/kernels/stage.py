@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,12 +26,22 @@ class Tally:
         Additions of the accumulator, all of them.
     extent
         Smallest and largest output code, where the kernel found them on its way; None: nobody looked.
+    ends
+        How many output codes lie at the lower and at the upper end of the format, likewise.
+    stages
+        What stages before the last one could not hold, by their names.
     """
 
     overflow: int = 0
     accumulator_overflow: int = 0
     additions: int = 0
     extent: tuple[int, int] | None = None
+    ends: tuple[int, int] | None = None
+    stages: dict[str, int] = field(default_factory=dict)
+
+    def count_stage(self, name: str, count: int) -> None:
+        """Add what a stage before the last one could not hold."""
+        self.stages[name] = self.stages.get(name, 0) + count
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ class Rescale:
     bound: int = 0
 
     def run(self, accumulator: Array, tally: Tally) -> Array:
-        """Codes in the output format, as int64 (Python integers where it has more bits), of exact accumulators (int64 or Python integers)."""
+        """Codes in the output format, as int64 (Python integers where it has more bits), of exact accumulators of either kind."""
         rounded = self._round(accumulator)
         if self.low is not None or self.high is not None:
             rounded = np.clip(rounded, self.low, self.high)

@@ -14,7 +14,9 @@ from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.stage import Tally
 from fxnorm.metrics import Error, ValueReport
 from fxnorm.planning.plan import Layer, Plan
+from fxnorm.runtime import fused
 from fxnorm.runtime.fast import Run, compiled
+from fxnorm.runtime.rounding import count_into
 
 Array = np.ndarray
 Reports = dict[str, ValueReport]
@@ -43,10 +45,13 @@ class Program:
         What the hardware does.
     fast
         False runs every kernel in its own integers: the same codes, slower.
+    histograms
+        Whether the codes of every value are counted by their place in the format's range.
     """
 
-    def __init__(self, plan: Plan, *, fast: bool = True) -> None:
+    def __init__(self, plan: Plan, *, fast: bool = True, histograms: bool = False) -> None:
         self.plan = plan
+        self._histograms = histograms
         outputs = set(plan.outputs.values())
         last: dict[str, int] = {}
         for index, layer in enumerate(plan.layers):
@@ -133,7 +138,9 @@ class Program:
         usage.overflow += tally.overflow
         usage.accumulator_overflow += tally.accumulator_overflow
         usage.additions += tally.additions
-        usage.add(codes, encoding.format.lowest_code, encoding.format.max_code, tally.extent)
+        usage.count_stages(tally.stages)
+        lowest, highest = encoding.format.lowest_code, encoding.format.max_code
+        usage.add(codes, lowest, highest, extent=tally.extent, ends=tally.ends, histogram=self._histograms)
         if reference is not None and name in reference:
             if report.error is None:
                 report.error = Error()
@@ -152,18 +159,15 @@ def _values(encoding: Encoding, codes: Array) -> Array:
 def _quick(encoding: Encoding, real: Array) -> bool:
     """Whether float64 rounds these numbers exactly: float32 ones have 24 bits, so that adding one half loses none that counts."""
     saturates = encoding.format.overflow in (Overflow.SAT, Overflow.SAT_SYM)
-    rounding = encoding.format.rounding in (Rounding.RND, Rounding.TRN, Rounding.RND_CONV)
+    rounding = encoding.format.rounding in (Rounding.RND, Rounding.TRN)
     return real.dtype == np.float32 and saturates and rounding and abs(encoding.lsb) < 500
 
 
 def _quick_codes(encoding: Encoding, real: Array, tally: Tally) -> Array:
     format_ = encoding.format
-    scaled = np.multiply(real, 2.0**-encoding.lsb, dtype=np.float64)
-    if format_.rounding is Rounding.RND:
-        scaled += 0.5
-    (np.rint if format_.rounding is Rounding.RND_CONV else np.floor)(scaled, out=scaled)
-    lowest, highest = format_.lowest_code, format_.max_code
-    if scaled.size and (scaled.min() < lowest or scaled.max() > highest):
-        tally.overflow += int(np.count_nonzero(scaled < lowest) + np.count_nonzero(scaled > highest))
-        np.clip(scaled, lowest, highest, out=scaled)
-    return np.asarray(scaled, np.float32)
+    codes = np.empty(real.shape, np.float32)
+    addend = 0.5 if format_.rounding is Rounding.RND else 0.0
+    ends = float(format_.lowest_code), float(format_.max_code)
+    flat = np.ascontiguousarray(real).reshape(-1)
+    count_into(tally, fused.quantize(flat, codes.reshape(-1), 2.0**-encoding.lsb, addend, *ends))
+    return codes

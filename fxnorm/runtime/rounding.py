@@ -10,6 +10,7 @@ import numpy as np
 from fxnorm.fixed import arith
 from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.kernels.stage import Rescale, Tally
+from fxnorm.runtime import fused
 
 Array = np.ndarray
 
@@ -36,7 +37,7 @@ class FloatStage:
     rounds
         Whether anything is dropped at all.
     low, high
-        The activation's clip; infinite where there is none.
+        The activation's clip; huge where there is none.
     output
         Format of the result.
     """
@@ -70,8 +71,8 @@ class FloatStage:
         # Scaled weights must stay normal numbers.
         if dtype is None or int(shifts.min()) < -100 or int(shifts.max()) > 100:
             return None
-        low = -np.inf if stage.low is None else float(stage.low)
-        high = np.inf if stage.high is None else float(stage.high)
+        low = -fused.HUGE if stage.low is None else float(stage.low)
+        high = fused.HUGE if stage.high is None else float(stage.high)
         return cls(output.rounding, bool((shifts > 0).any()), low, high, output), np.ldexp(1.0, -shifts), dtype
 
     @property
@@ -80,36 +81,33 @@ class FloatStage:
         return _ADDENDS[self.rounding] if self.rounds else 0.0
 
     def run(self, scaled: Array, tally: Tally) -> Array:
-        """Codes as float32; the argument is used up."""
-        if self.rounds:
-            (np.rint if self.rounding is Rounding.RND_CONV else np.floor)(scaled, out=scaled)
-        if not scaled.size:
-            return scaled.astype(np.float32)
-        lowest, highest = float(self.output.lowest_code), float(self.output.max_code)
-        low, high = float(scaled.min()), float(scaled.max())
-        clipped_low, clipped_high = min(max(low, self.low), self.high), min(max(high, self.low), self.high)
-        if clipped_low < lowest or clipped_high > highest:
-            self._overflow(scaled, tally)
-            low, high = float(scaled.min()), float(scaled.max())
-        else:
-            if low < self.low:
-                np.maximum(scaled, self.low, out=scaled)
-            if high > self.high:
-                np.minimum(scaled, self.high, out=scaled)
-            low, high = clipped_low, clipped_high
-        tally.extent = int(low), int(high)
+        """Codes as float32; the argument, which is contiguous, is used up."""
+        flat = scaled.reshape(-1)
+        kind = scaled.dtype.type
+        lowest, highest = kind(self.output.lowest_code), kind(self.output.max_code)
+        if self.output.overflow in (Overflow.SAT, Overflow.SAT_SYM):
+            one_pass = fused.round_and_saturate if self._to_even else fused.floor_and_saturate
+            count_into(tally, one_pass(flat, kind(self.low), kind(self.high), lowest, highest))
+            return scaled.astype(np.float32, copy=False)
+        (np.rint if self._to_even else np.floor)(flat, out=flat)
+        np.clip(flat, kind(self.low), kind(self.high), out=flat)
+        lost = (flat < lowest) | (flat > highest)
+        if lost.any():
+            tally.overflow += int(np.count_nonzero(lost))
+            flat[lost] = arith.fit(flat[lost].astype(np.int64), self.output)
         return scaled.astype(np.float32, copy=False)
 
-    def _overflow(self, rounded: Array, tally: Tally) -> None:
-        """Clip, count what the format cannot hold, and bring it in."""
-        lowest, highest = float(self.output.lowest_code), float(self.output.max_code)
-        np.clip(rounded, self.low, self.high, out=rounded)
-        lost = np.count_nonzero(rounded < lowest) + np.count_nonzero(rounded > highest)
-        tally.overflow += int(lost)
-        if self.output.overflow in (Overflow.SAT, Overflow.SAT_SYM):
-            np.clip(rounded, lowest, highest, out=rounded)
-        else:
-            rounded[...] = arith.fit(rounded.astype(np.int64), self.output)
+    @property
+    def _to_even(self) -> bool:
+        return self.rounds and self.rounding is Rounding.RND_CONV
+
+
+def count_into(tally: Tally, counts: tuple[int, int, int, int, int]) -> None:
+    """Add what a fused pass returned."""
+    overflowed, at_low, at_high, smallest, largest = counts
+    tally.overflow += int(overflowed)
+    tally.ends = int(at_low), int(at_high)
+    tally.extent = int(smallest), int(largest)
 
 
 def _same(a: object, b: object) -> bool:
