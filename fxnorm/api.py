@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fxnorm.calibration import Ranges, observe
+from fxnorm.errors import DataError
 from fxnorm.evaluation import chunk_size
 from fxnorm.graph.graph import Graph
 from fxnorm.metrics import Error
 from fxnorm.planning import storage
 from fxnorm.planning.options import Options
 from fxnorm.planning.plan import Plan
-from fxnorm.samples import bind
+from fxnorm.samples import bind_to_graph
 from fxnorm.simulation import Result, merged, simulate
 
 if TYPE_CHECKING:
@@ -54,20 +55,22 @@ def load(
     return import_model(source, batch=batch, dims=dims or {}, known=known)
 
 
-def calibrate(graph: Graph, samples: Samples) -> Ranges:
-    """Ranges of every value of the FP32 model on samples.
+def calibrate(graph: Graph, samples: Samples, *, histograms: bool = True) -> Ranges:
+    """Ranges and distributions of every value of the FP32 model on samples.
 
     Parameters
     ----------
     samples
         An array for a model of one input, or arrays by input name; the first axis counts samples.
+    histograms
+        Whether distributions are kept, which every `calibration` but "minmax" needs; without them it is faster.
 
     Raises
     ------
     DataError
         If the samples do not fit the model's inputs.
     """
-    inputs = _bound(graph, samples)
+    inputs = bind_to_graph(samples, graph)
     count = len(next(iter(inputs.values())))
     size = chunk_size(graph)
     chunks = ({name: array[start : start + size] for name, array in inputs.items()} for start in range(0, count, size))
@@ -75,7 +78,13 @@ def calibrate(graph: Graph, samples: Samples) -> Ranges:
     for name in sorted(inputs):
         digest.update(f"{name}:{inputs[name].dtype.str}:{inputs[name].shape};".encode())
         digest.update(np.ascontiguousarray(inputs[name]).tobytes())
-    return observe(graph, chunks, data=f"{count} samples from memory", data_sha256=digest.hexdigest())
+    return observe(
+        graph,
+        chunks,
+        data=f"{count} samples from memory",
+        data_sha256=digest.hexdigest(),
+        histograms=histograms,
+    )
 
 
 def plan(
@@ -91,7 +100,7 @@ def plan(
         Rules for single layers, "NAME:KEY=VALUE".
     options
         Any other of `fxnorm.planning.options.Options`: weight_format, accumulator, product_format, rounding, overflow, normalize,
-        calibration, batchnorm.
+        calibration, batchnorm, patterns.
 
     Raises
     ------
@@ -119,7 +128,7 @@ def reference(graph: Graph, samples: Samples) -> dict[str, Array]:
     """Outputs of the FP32 model by name, the samples on the first axis."""
     from fxnorm.graph.reference import Reference
 
-    inputs = _bound(graph, samples)
+    inputs = bind_to_graph(samples, graph)
     return {name: merged(array) for name, array in Reference(graph).run(inputs).items()}
 
 
@@ -132,7 +141,7 @@ class Comparison(Mapping[str, Error]):
     def __getitem__(self, name: str) -> Error:
         return self.errors[name]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(self.errors)
 
     def __len__(self) -> int:
@@ -155,15 +164,27 @@ def compare(expected: Mapping[str, Array], result: Result) -> Comparison:
     ----------
     expected
         Arrays by output name, for example from `reference`.
+
+    Raises
+    ------
+    DataError
+        If an output is missing or has another shape.
     """
     errors = {}
     for name, output in result.items():
+        # Sample by sample, as the plan has it: the samples' axis is none over which an arg-max means anything.
+        shape = result.plan.values[result.plan.outputs[name]].shape
+        if name not in expected:
+            raise DataError(
+                f"compare: output {name!r} is missing; only {', '.join(map(repr, expected)) or 'nothing'} is given"
+            )
+        wanted = np.asarray(expected[name])
+        if wanted.shape != output.codes.shape:
+            raise DataError(
+                f"compare: output {name!r} must have the shape {list(output.codes.shape)}, not {list(wanted.shape)}; "
+                "give what `reference` made of the same samples"
+            )
         error = Error()
-        error.add(np.asarray(expected[name]), output.values, decisions=True)
+        error.add(wanted.reshape(-1, *shape), output.values.reshape(-1, *shape), decisions=bool(shape))
         errors[name] = error
     return Comparison(errors)
-
-
-def _bound(graph: Graph, samples: Samples) -> dict[str, Array]:
-    integers = tuple(name for name in graph.inputs if graph.values[name].dtype.kind in "iub")
-    return bind(samples, {name: graph.shape(name) for name in graph.inputs}, integers=integers)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import click
 
-from fxnorm.errors import FxnormError
+from fxnorm.errors import FxnormError, UnsupportedError
+from fxnorm.report.text import printable
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 a comparison failed, 2 wrong usage or bad input, 3 something unsupported, 130 interrupted."
+)
 
 _PLAN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
@@ -43,9 +48,35 @@ _PLAN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="HOW",
         help="none (plain format) or pow2 (a power of two per tensor, weights per channel).  [default: pow2]",
     ),
-    click.option("--calibration", metavar="HOW", help="How ranges are taken from data: minmax.  [default: minmax]"),
+    click.option(
+        "--calibration",
+        metavar="HOW",
+        help="How ranges are taken from data: minmax, percentile:P, mse or entropy.  [default: minmax]",
+    ),
     click.option(
         "--batchnorm", metavar="HOW", help="fold (into weights) or rescale (a layer of its own).  [default: fold]"
+    ),
+    click.option(
+        "--patterns",
+        metavar="HOW",
+        help="Normalizations and activations that are spelled out: fuse (into one layer each) or keep (as spelled).  [default: fuse]",
+    ),
+    click.option(
+        "--norm-algorithm",
+        metavar="HOW",
+        help="How layer, instance, group, RMS and the like compute their moments: exact, two_pass or one_pass.  [default: exact]",
+    ),
+    click.option("--mean-format", metavar="FORMAT", help="Mean of a group in the last two.  [default: that of data]"),
+    click.option(
+        "--square-format", metavar="FORMAT", help="Each square there.  [default: twice the data's width, unsigned]"
+    ),
+    click.option(
+        "--variance-format", metavar="FORMAT", help="Variance there.  [default: twice the data's width, unsigned]"
+    ),
+    click.option(
+        "--root-format",
+        metavar="FORMAT",
+        help="1 / √(variance + ε) there.  [default: twice the data's width, unsigned]",
     ),
     click.option(
         "--layer",
@@ -91,13 +122,25 @@ def _with(*groups: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
     return decorate
 
 
-@click.group(context_settings=CONTEXT)
+class _Commands(click.Group):
+    """Commands in the order in which they are written, the main job first."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands."""
+        return list(self.commands)
+
+
+@click.group(cls=_Commands, context_settings=CONTEXT, invoke_without_command=True, epilog=EXIT_CODES)
 @click.version_option(package_name="fxnorm")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Bit-accurate fixed-point simulation of neural networks from ONNX, compared with FP32.
 
     The main job:  fxnorm simulate model.onnx --format q5.3 --data samples.npz
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(2)
 
 
 @cli.command(short_help="Calibrate, plan, run, compare with FP32: the main job.")
@@ -153,41 +196,79 @@ def ops(**given: Any) -> None:
     run(**given)
 
 
-def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line; exit codes are those of the documentation.
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit.
 
     0 done, 1 a comparison failed, 2 wrong usage or bad input, 3 something unsupported, 130 interrupted.
+
+    Parameters
+    ----------
+    arguments
+        Words of the command line without the program's name; default: those of the process.
     """
+    _prepare_streams()
+    code = _run(sys.argv[1:] if arguments is None else list(arguments))
     try:
-        code = cli.main(args=arguments, prog_name="fxnorm", standalone_mode=False)
-    except click.exceptions.Exit as exit_:
-        code = exit_.exit_code
-    except click.Abort:
-        _fail("interrupted")
-        code = 130
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left in the buffer has to go somewhere, or the interpreter complains on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            _fail(f"standard output: cannot be written: {error.strerror or error}")
+            code = code or 2
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    """Exit code of a command line."""
+    try:
+        # Not cli.main: that one gives a closed pipe the exit code of a failed comparison.
+        with cli.make_context("fxnorm", arguments) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except click.ClickException as error:
-        error.show()
-        code = 2
+        context_ = getattr(error, "ctx", None)
+        path = context_.command_path if context_ is not None else "fxnorm"
+        _fail(f"{error.format_message().rstrip('.')}; see `{path} --help`")
+        return 2
+    except UnsupportedError as error:
+        _fail(str(error).splitlines()[0])
+        for reason in error.reasons:
+            click.echo(f"  {printable(reason)}", err=True)
+        return error.exit_code
     except FxnormError as error:
         _fail(str(error))
-        code = error.exit_code
-    except KeyboardInterrupt:
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
         _fail("interrupted")
-        code = 130
+        return 130
     except BrokenPipeError:
-        # The reader of a pipe went away; there is nobody left to tell.
-        sys.stderr.close()
-        code = 0
+        return 0  # whoever read the output has enough of it
+    except OSError as error:
+        _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        return 2
+    except RecursionError:
+        _fail("input: is nested more deeply than any model or plan; make the file again")
+        return 2
     except MemoryError:
         _fail("memory: the model or its data need more than this machine has")
-        code = 2
-    sys.exit(int(code or 0))
+        return 2
+    return 0
+
+
+def _prepare_streams() -> None:
+    """Standard streams that are there and never fail on a character: a model's text is anything."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started the program
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  it lives as long as the process
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace" if name == "stdout" else "backslashreplace")
 
 
 def _fail(message: str) -> None:
-    from fxnorm.report.text import printable_lines
-
-    click.echo(f"fxnorm: error: {printable_lines(message)}", err=True)
+    click.echo(f"fxnorm: error: {printable(message)}", err=True)
 
 
 if __name__ == "__main__":

@@ -70,15 +70,17 @@ def simulate(
                 made = storage.load(model)
             with stopwatch.phase("import"):
                 graph = _model_of(made, reference_model, batch, _sizes(dims))
-            source = _data(data, graph, samples, seed, announce=_note if quiet else _say)
-            if source.sha256 != made.data_sha256:
-                _note(f"note: the plan was calibrated on other data than it is run with: on {made.data}")
+            source = _data(data, graph, samples, seed)
         else:
             with stopwatch.phase("import"):
                 graph = _import(model, batch, _sizes(dims))
-            source = _data(data, graph, samples, seed, announce=_note if quiet else _say)
+            source = _data(data, graph, samples, seed)
             calibration = source if calibration_data is None else Data.open(calibration_data, graph)
             made = _plan(graph, calibration, options, stopwatch, progress)
+        if data is None:
+            (_note if quiet else _say)(f"no --data: {source.description}")
+        if options is None and source.sha256 != made.data_sha256:
+            _note(f"note: the plan was calibrated on other data than it is run with, on {made.data}")
         watch = _watch(made, outputs_file, trace_file)
         evaluation = evaluate(made, graph, source, stopwatch=stopwatch, progress=progress, watch=watch)
         record = run_record(evaluation, source)
@@ -123,9 +125,11 @@ def plan(
     stopwatch = Stopwatch()
     with _progress() as progress:
         graph = _import(model, batch, _sizes(dims))
-        source = _data(calibration, graph, samples, seed, announce=_say)
+        source = _data(calibration, graph, samples, seed)
         made = _plan(graph, source, options, stopwatch, progress)
     storage.save(made, output)
+    if calibration is None:
+        _say(f"no --data: calibrated on {source.description}")
     print_plan(made, where=output)
 
 
@@ -193,16 +197,11 @@ def _sizes(dims: tuple[str, ...]) -> dict[str, int]:
     return sizes
 
 
-def _data(
-    path: str | None, graph: Graph, samples: int | None, seed: int | None, *, announce: Callable[[str], None]
-) -> Data:
+def _data(path: str | None, graph: Graph, samples: int | None, seed: int | None) -> Data:
+    """Samples of a file or a folder, or random ones."""
     from fxnorm.data import Data
 
-    if path is not None:
-        return Data.open(path, graph)
-    source = Data.random(graph, samples or RANDOM_SAMPLES, seed or 0)
-    announce(f"no --data: {source.description}")
-    return source
+    return Data.random(graph, samples or RANDOM_SAMPLES, seed or 0) if path is None else Data.open(path, graph)
 
 
 def _plan(graph: Graph, source: Data, options: Options, stopwatch: Stopwatch, progress: Progress | None) -> Plan:
@@ -210,9 +209,9 @@ def _plan(graph: Graph, source: Data, options: Options, stopwatch: Stopwatch, pr
     from fxnorm.planning.planner import make_plan
 
     with stopwatch.phase("plan"):
-        lower(graph)  # refuse before anything runs
+        lower(graph, fuse_patterns=options.patterns == "fuse")  # refuse before anything runs
     with stopwatch.phase("calibrate"):
-        ranges = calibrate(graph, source, progress)
+        ranges = calibrate(graph, source, progress, histograms=options.needs_histograms)
     with stopwatch.phase("plan"):
         return make_plan(graph, ranges, options)
 
@@ -220,7 +219,7 @@ def _plan(graph: Graph, source: Data, options: Options, stopwatch: Stopwatch, pr
 def _model_of(made: Plan, model: str | None, batch: int | None, dims: Mapping[str, int]) -> Graph:
     """The model that a plan was made from, in the shapes that it was made for."""
     path = model if model is not None else made.model_path
-    if model is None and not (path and Path(path).is_file()):
+    if model is None and not _is_file(path):
         raise PlanError(f"simulate: the model of the plan is not at {path!r}; say where it is with --model FILE")
     graph = _import(path, batch, dims)
     if graph.sha256 != made.model_sha256:
@@ -237,6 +236,13 @@ def _model_of(made: Plan, model: str | None, batch: int | None, dims: Mapping[st
             "give the --batch and --dim that it was made with"
         )
     return graph
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return bool(path) and Path(path).is_file()
+    except (OSError, ValueError):  # a plan is somebody else's: its path may be none at all
+        return False
 
 
 def _shapes(graph: Graph) -> dict[str, tuple[int, ...]]:

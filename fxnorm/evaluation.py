@@ -82,13 +82,22 @@ def chunk_size(graph: Graph) -> int:
     return max(1, min(256, (1 << 23) // max(elements, 1)))
 
 
-def calibrate(graph: Graph, data: Data, progress: Progress | None = None, limit: int = CALIBRATION_SAMPLES) -> Ranges:
+def calibrate(
+    graph: Graph,
+    data: Data,
+    progress: Progress | None = None,
+    limit: int = CALIBRATION_SAMPLES,
+    *,
+    histograms: bool = False,
+) -> Ranges:
     """Ranges of every value on the first samples.
 
     Parameters
     ----------
     limit
         How many samples at most.
+    histograms
+        Whether distributions are kept too; see `Options.needs_histograms`.
     """
     total = min(limit, data.samples)
     done = 0
@@ -104,7 +113,7 @@ def calibrate(graph: Graph, data: Data, progress: Progress | None = None, limit:
             if done >= total:
                 return
 
-    return observe(graph, chunks(), data=data.description, data_sha256=data.sha256)
+    return observe(graph, chunks(), data=data.description, data_sha256=data.sha256, histograms=histograms)
 
 
 def evaluate(
@@ -133,7 +142,7 @@ def evaluate(
     from fxnorm.graph.reference import Reference
 
     stopwatch = stopwatch or Stopwatch()
-    simulator = Simulator(plan)
+    simulator = Simulator(plan, histograms=True)
     compared = _compared(plan, graph)
     judge = Judge.of(plan, data, compared)
     with stopwatch.phase("reference"):

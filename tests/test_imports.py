@@ -21,7 +21,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("kernels", "data"),
     ("lowering",),
     ("calibration", "metrics"),
-    ("planning",),
+    ("planning", "diagnosis"),
     ("runtime",),
     ("simulation",),
     ("evaluation",),

@@ -3,7 +3,8 @@
 S. Migacz, "8-bit Inference with TensorRT", GTC 2017: magnitudes are counted in 2,048 bins of one width. For every threshold from as
 many bins as there are quantization levels up to all of them, P is the distribution up to the threshold with everything beyond it put
 into its last bin, and Q is that part of the distribution merged into the levels and spread again over the bins that were not empty.
-The threshold with the least Kullback-Leibler divergence of P from Q is kept.
+The threshold with the least Kullback-Leibler divergence of P from Q is kept. Where that last bin was empty, Q gives it one number: else
+the divergence would be infinite, and an outlier that stands alone could never be clipped.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def entropy_threshold(histogram: Histogram, levels: int, bins: int = BINS) -> fl
 
 
 def _divergences(counts: Array, levels: int) -> Array:
-    """Divergence of P from Q in nats for every threshold from `levels` bins up; infinite where P has numbers and Q has none.
+    """Divergence of P from Q in nats for every threshold from `levels` bins up.
 
     Each level merges length // levels bins, the last one the remainder too. All levels but the last are the same for every
     length of one quotient, so that cumulated sums give all thresholds at once.
@@ -53,23 +54,25 @@ def _divergences(counts: Array, levels: int) -> Array:
         edges = np.arange(levels) * quotient
         merged, bins = np.diff(sums[edges]), np.diff(filled[edges])
         # Σ q·log(q / spread), where the spread of a level is its sum over its bins that were not empty.
-        loss = logs[edges[-1]] - (_xlogx(merged) - merged * np.log(np.maximum(bins, 1.0))).sum()
-        shared[quotients == quotient] = loss
+        shared[quotients == quotient] = logs[edges[-1]] - (_xlogx(merged) - merged * _log(bins)).sum()
     start = (levels - 1) * quotients
-    inside, bins = sums[lengths] - sums[start], filled[lengths] - filled[start]
     last = counts[lengths - 1]
+    spread = _log(sums[lengths] - sums[start]) - _log(filled[lengths] - filled[start])
+    final = logs[lengths - 1] - logs[start] - (sums[lengths - 1] - sums[start]) * spread
     beyond = last + sums[-1] - sums[lengths]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_spread = np.log(inside) - np.log(bins)
-        final = logs[lengths - 1] - logs[start] + _xlogx(beyond) - (inside - last + beyond) * log_spread
-        final = np.where(inside - last + beyond > 0.0, final, 0.0)
-        found = (shared + final) / sums[-1] - np.log(sums[-1] / sums[lengths])
-    return np.where((last == 0.0) & (beyond > 0.0), np.inf, found)
+    alone = (last == 0.0) & (beyond > 0.0)
+    final += _xlogx(beyond) - beyond * np.where(alone, 0.0, spread)
+    return np.asarray((shared + final) / sums[-1] - _log(sums[-1] / (sums[lengths] + alone)))
 
 
 def _cumulated(terms: Array) -> Array:
-    return np.r_[0.0, np.cumsum(terms, dtype=np.float64)]
+    return np.concatenate([[0.0], np.cumsum(terms, dtype=np.float64)])
+
+
+def _log(x: Array) -> Array:
+    """Natural logarithm, 0 where there is nothing, which is then multiplied by nothing."""
+    return np.asarray(np.log(np.where(x > 0.0, x, 1.0)))
 
 
 def _xlogx(x: Array) -> Array:
-    return np.asarray(x * np.log(np.where(x > 0.0, x, 1.0)))
+    return np.asarray(x * _log(x))

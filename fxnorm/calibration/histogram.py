@@ -52,7 +52,7 @@ class Histogram:
         cumulated = np.cumsum(self.counts)
         rank = share * cumulated[-1]
         place = min(int(np.searchsorted(cumulated, rank, side="left")), len(cumulated) - 1)
-        inside = 1.0 - (cumulated[place] - rank) / self.counts[place]
+        inside = float(1.0 - (cumulated[place] - rank) / self.counts[place])
         low, high = float(self.low[place]), float(self.high[place])
         return low + (high - low) * min(max(inside, 0.0), 1.0)
 

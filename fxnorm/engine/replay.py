@@ -57,7 +57,9 @@ class Accumulator:
         fine = max(self.format.fraction_bits, self.addend_bits)
         addend = 1 << (self.product.width if self.product else product_bound.bit_length())
         total = (1 << self.format.width) << (fine - self.format.fraction_bits)
-        return max(product_bound, total + (addend << (fine - self.addend_bits)))
+        # A product moves to the step of its format before it is clamped.
+        moved = product_bound << max(self.addend_bits - self.product_bits, 0)
+        return max(moved, total + (addend << (fine - self.addend_bits)))
 
 
 def accumulate(a: Array, b: Array, bias: Array, accumulator: Accumulator) -> tuple[Array, int]:
@@ -81,7 +83,8 @@ def accumulate(a: Array, b: Array, bias: Array, accumulator: Accumulator) -> tup
     shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
     start = accumulator.start(products.integers(bias, max(bound, products.largest(bias))))
     total = np.broadcast_to(products.integers(start, bound), shape)
-    if bound <= products.INT64_SAFE and total.size:
+    # Machine code shifts by fewer places than a word has.
+    if bound <= products.INT64_SAFE and total.size and accumulator.product_bits - accumulator.addend_bits < 63:
         return _compiled(a, b, total, accumulator, bound)
     return stepwise(products.integers(a, bound), products.integers(b, bound), total.copy(), accumulator)
 

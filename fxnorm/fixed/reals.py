@@ -18,7 +18,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from fxnorm.fixed.definitions import DEFINITIONS, Definition, Edge, Floats, Parts
+from fxnorm.fixed.definitions import DEFINITIONS, Definition, Edge
+from fxnorm.fixed.evaluations import Floats, Parts
 from fxnorm.fixed.modes import Rounding
 from fxnorm.fixed.rounding import shift_round
 

@@ -14,8 +14,9 @@ from fractions import Fraction
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from fxnorm.fixed.fitting import Block, Spans, Target, Words, fits, residuals
+from fxnorm.fixed.fitting import Block, Spans, Target, Words, fits, polynomials, residuals
 from fxnorm.fixed.reals import RealFunction
 
 PIECE_COST: Final = 4
@@ -124,17 +125,20 @@ def _transition(side: Callable[[Words], Words], left: int, right: int) -> int:
 
 def extremes(target: Target, interval: Interval, samples: Words) -> list[int]:
     """Return the ends of an interval and the codes where the function is lowest and highest in it."""
-    codes = samples[(samples >= interval.start) & (samples < interval.stop)]
-    found = [interval.start, interval.stop - 1]
+    start, last = interval.start, interval.stop - 1
+    codes = np.concatenate([[start], samples[(samples > start) & (samples < last)], [last]])
+    values = target(codes.astype(np.float64))
+    found = [start, last]
     for sign in (1.0, -1.0):
-        grid = np.unique(np.append(codes, found))
+        grid, heights = codes, sign * values
         while True:
-            at = int(np.argmin(sign * target(grid.astype(np.float64))))
+            at = int(np.argmin(heights))
             left, right = int(grid[max(at - 1, 0)]), int(grid[min(at + 1, len(grid) - 1)])
             if right - left <= 2:
                 found.append(int(grid[at]))
                 break
             grid = np.unique(np.append(np.linspace(left, right, 65).astype(np.int64), grid[at]))
+            heights = sign * target(grid.astype(np.float64))
     return found
 
 
@@ -146,6 +150,8 @@ class Search:
     degree: int
     tolerance: float
     limit: int
+    largest: float
+    """Largest coefficient of a segment of which only a corner is used, and which is extrapolated for the rest."""
 
     def divide(self, interval: Interval) -> list[Piece] | None:
         """Cover an interval with pieces, or return None where more than `limit` segments would be needed."""
@@ -156,39 +162,50 @@ class Search:
         if start < 0 < stop:
             halves = [self._one_sided(start, 0), self._one_sided(0, stop)]
             split = None if None in halves else [piece for half in halves for piece in half or []]
-            return _cheaper(split, self._flat(start, stop))
+            return _cheaper(split, self._flat(start, stop, split))
         return self._one_sided(start, stop)
 
     def _one_sided(self, start: int, stop: int) -> list[Piece] | None:
-        return _cheaper(self._octaves(start, stop), self._flat(start, stop))
+        octaves = self._octaves(start, stop)
+        return _cheaper(octaves, self._flat(start, stop, octaves))
 
-    def _flat(self, start: int, stop: int) -> list[Piece] | None:
-        whole = self._equal(start, stop)
-        if whole is not None and whole.segments <= 2 * PIECE_COST:
-            return [whole]
+    def _flat(self, start: int, stop: int, other: list[Piece] | None) -> list[Piece] | None:
+        """Return segments of one size, with straight tails if that is cheaper; None if `other` is cheaper anyway."""
+        best: list[Piece] | None = None
+        limit = self.limit if other is None else min(self.limit, cost(other))
         left, right = self._left_tail(start, stop), self._right_tail(start, stop)
-        if left >= right:
-            return None if whole is None else [whole]
-        middle = self._equal(left, right)
-        if middle is None:
-            return None if whole is None else [whole]
-        tails = [(start, left), (left, right), (right, stop)]
-        pieces = [middle if place == (left, right) else self._single(*place) for place in tails if place[0] < place[1]]
-        return _cheaper(pieces, None if whole is None else [whole])
+        right = max(left, right)
+        middle = self._equal(left, right, limit) if left < right else None
+        if middle is not None or left == right:
+            tails = [self._single(*place) for place in ((start, left), (right, stop)) if place[0] < place[1]]
+            best = sorted(tails if middle is None else [middle, *tails], key=lambda piece: piece.start)
+            limit = min(limit, cost(best))
+        whole = self._equal(start, stop, limit)
+        return best if whole is None else _cheaper([whole], best)
 
     def _single(self, start: int, stop: int) -> Piece:
         shift = (stop - start - 1).bit_length()
         return Piece(start, stop, False, (Block(start, False, 0, shift, 0, stop - start - 1),))
 
-    def _equal(self, start: int, stop: int) -> Piece | None:
-        """Segments of one size."""
+    def _equal(self, start: int, stop: int, limit: int) -> Piece | None:
+        """Return at most `limit` segments of one size."""
         for shift in range((stop - start - 1).bit_length(), -1, -1):
             block = Block(start, False, 0, shift, 0, stop - start - 1)
-            if block.segments > self.limit:
+            if block.segments > limit:
                 return None
-            if shift == 0 or fits(self.target, Spans.of([block]), self.degree, self.tolerance):
+            spans = Spans.of([block])
+            if shift == 0 or (fits(self.target, spans, self.degree, self.tolerance) and not self._wild(spans).any()):
                 return Piece(start, stop, False, (block,))
         raise AssertionError("segments of one code fit exactly")
+
+    def _wild(self, spans: Spans) -> npt.NDArray[np.bool_]:
+        """Return which segments have a used corner so steep that the coefficients would grow beyond reason."""
+        wild = np.zeros(len(spans), dtype=np.bool_)
+        corners = (spans.last - spans.first + 1) * 2 < spans.size
+        if corners.any():
+            coefficients, _ = polynomials(self.target, spans.where(corners), self.degree, self.tolerance)
+            wild[corners] = np.abs(coefficients).max(axis=0) > self.largest
+        return wild
 
     def _left_tail(self, start: int, stop: int) -> int:
         """Return the end of the longest straight segment that begins at `start`."""
@@ -231,7 +248,7 @@ class Search:
             if sum(block.segments for block in [*trial, *done.values()]) > self.limit:
                 return None
             spans = Spans.of(trial)
-            error = residuals(self.target, spans, self.degree)[1]
+            error = np.where(self._wild(spans), np.inf, residuals(self.target, spans, self.degree)[1])
             counts = np.array([block.segments for block in trial])
             worst = np.maximum.reduceat(error, np.cumsum(counts) - counts)
             for block, largest in zip(trial, worst, strict=True):

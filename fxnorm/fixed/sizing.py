@@ -26,6 +26,7 @@ from fxnorm.fixed.words import Words, horner_bits
 ROM_WORDS: Final = 1 << 16
 """Most coefficients that a table may have."""
 
+_CORNER: Final = 8.0  # the coefficients of a cubic exceed its values by about this factor at most
 _INTEGER_SHARE: Final = 0.35
 _DSP_BITS: Final = 8192  # ROM bits that cost as much as one DSP: an 18 Kb block RAM is worth about two
 _EXHAUSTIVE_WIDTH: Final = 16
@@ -179,7 +180,7 @@ def _candidates(request: _Request, places: list[Interval], limit: float) -> Iter
         room = min(ROM_WORDS // (degree + 1), int(min((best - multipliers) / ((degree + 1) * word), ROM_WORDS)))
         if room <= 0:
             continue
-        search = Search(request.target, degree, tolerance, room)
+        search = Search(request.target, degree, tolerance, room, _CORNER * (request.high - request.low))
         pieces: list[Piece] = []
         for place in places:
             found = search.divide(place)

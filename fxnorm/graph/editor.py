@@ -113,21 +113,31 @@ class Editor(ABC):
                     inner.replace_input_with(index, None)
         self.graph.remove(node, safe=True)
 
-    def before(self, node: ir.Node, new: ir.Node) -> ir.Value:
-        """Insert a node with one output before another one, visit it, and return what stands for its output then."""
+    def insert(
+        self,
+        node: ir.Node,
+        op: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Sequence[ir.Attr] = (),
+        outputs: int = 1,
+    ) -> list[ir.Value]:
+        """Insert a node before another one, visit it, and return what stands for its outputs then."""
         import onnx_ir as ir
 
-        new.outputs[0].name = self.unique(new.name or f"{node.name}_input")
-        reader = ir.Node("", "Identity", new.outputs)  # reads the new value while its user-to-come does not yet
+        new = ir.Node("", op, inputs, attributes, num_outputs=outputs, name=f"{node.name}_{op}", version=self.opset)
+        for value in new.outputs:
+            value.name = self.unique(new.name or op)
+        reader = ir.Node("", "Identity", new.outputs)  # reads the new values while their users-to-come do not yet
         self.graph.insert_before(node, new)
         self.visit(new)
-        (value,) = reader.inputs
-        reader.replace_input_with(0, None)
-        if value is None or not self.is_resolved(value):
+        found = [value for value in reader.inputs if value is not None]
+        for index in range(outputs):
+            reader.replace_input_with(index, None)
+        if len(found) < outputs or not all(self.is_resolved(value) for value in found):
             raise ModelError(
                 f"{label(node)}: cannot be brought to its newest form; export at opset {self.opset} or later"
             )
-        return value
+        return found
 
     def after(self, node: ir.Node, new: ir.Node) -> None:
         """Put a node that reads a node's first output behind it; it takes over that output's name, users and place."""

@@ -102,7 +102,7 @@ def _by_reference(node: ir.Node, version: int, inputs: Arrays) -> list[np.ndarra
     import onnx_ir as ir
     from onnx.reference import ReferenceEvaluator
 
-    proto = ir.to_proto(node)
+    proto = ir.serde.serialize_node(node)
     for index, name in enumerate(proto.output):
         if not name:
             proto.output[index] = f"unused_{index}"

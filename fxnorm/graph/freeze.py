@@ -10,7 +10,7 @@ import numpy as np
 
 from fxnorm.errors import ModelError
 from fxnorm.graph.graph import Attribute, Graph, Node, Value
-from fxnorm.graph.nodes import integer, label, set_input
+from fxnorm.graph.nodes import integer, label, set_input, take
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -107,6 +107,8 @@ def _free_reshapes(walk: Simplifier) -> None:
         if source is None or target is None or not target.size or int(target[0]) <= 0:
             continue
         dims = walk.shape(source)
+        if 0 not in target:
+            take(node, "allowzero")  # makes no difference, and below a zero is to copy the dimension
         keeps = bool(dims) and dims[0] == int(target[0]) and not integer(node, "allowzero", 0)
         if not keeps and (-1 in target or math.prod(dims) == 0):
             continue
@@ -163,9 +165,9 @@ def _attributes(node: ir.Node) -> dict[str, Attribute]:
             case kinds.INT | kinds.STRING:
                 found[name] = attribute.value
             case kinds.FLOAT:
-                found[name] = _finite(node, name, attribute.as_float())
+                found[name] = _finite(node, name, attribute.value)
             case kinds.FLOATS:
-                found[name] = tuple(_finite(node, name, number) for number in attribute.as_floats())
+                found[name] = tuple(_finite(node, name, number) for number in attribute.value)
             case kinds.INTS | kinds.STRINGS:
                 found[name] = tuple(attribute.value)
             case kinds.TENSOR:

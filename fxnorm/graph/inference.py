@@ -14,13 +14,16 @@ import numpy as np
 
 from fxnorm.errors import ModelError
 from fxnorm.graph.model_file import first_line
-from fxnorm.graph.nodes import label
+from fxnorm.graph.nodes import label, opset
 
 if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
 
 DATA_LIMIT: Final = 4096  # constants with more elements than this are never shapes, axes or scales
+LIKE_INPUT: Final = frozenset({("", "GroupNormalization"), ("", "MeanVarianceNormalization")})
+"""Operators that onnx defines without inference; their output has the type and shape of their first input."""
+_LEGACY: Final = ("consumed_inputs",)  # optimizer hints of opset 1 that later exporters went on writing
 
 
 @functools.cache
@@ -33,6 +36,36 @@ def schema(domain: str, op: str, version: int) -> Any:
     except onnx.defs.SchemaError:
         return None
     return None if found.deprecated else found
+
+
+def check_form(node: ir.Node) -> None:
+    """Check a node's attributes, and how many inputs and outputs it has, against its operator's definition.
+
+    Raises
+    ------
+    ModelError
+        If it does not follow the definition at its own opset version, where onnx has one.
+    """
+    version = opset(node)
+    definition = schema(node.domain, node.op_type, version)
+    if definition is None:
+        return
+    known = definition.attributes
+    for name, attribute in node.attributes.items():
+        if name not in known and name not in _LEGACY:
+            raise ModelError(f"{label(node)}: has no attribute {name!r} in opset {version}; export the model again")
+        if name in known and int(known[name].type) != int(attribute.type):
+            wanted = str(known[name].type).rpartition(".")[2]
+            raise ModelError(f"{label(node)}: attribute {name!r} must be of type {wanted}, not {attribute.type.name}")
+    missing = [name for name, attribute in known.items() if attribute.required and name not in node.attributes]
+    if missing:
+        raise ModelError(f"{label(node)}: the attribute {missing[0]!r} must be given; the model is damaged")
+    for what, count, least, most in (
+        ("input", len(node.inputs), definition.min_input, definition.max_input),
+        ("output", len(node.outputs), definition.min_output, definition.max_output),
+    ):
+        if not least <= count <= most:
+            raise ModelError(f"{label(node)}: must have {least} to {most} {what}s in opset {version}, not {count}")
 
 
 def infer_types(
@@ -59,10 +92,12 @@ def infer_types(
     import onnx
     import onnx_ir as ir
 
+    if (node.domain, node.op_type) in LIKE_INPUT and node.inputs[0] is not None and node.inputs[0].type is not None:
+        return [ir.TypeAndShape(node.inputs[0].type, node.inputs[0].shape)]
     definition = schema(node.domain, node.op_type, version)
-    if definition is None:
+    if definition is None or not definition.has_type_and_shape_inference_function:
         return [None] * len(node.outputs)
-    proto = ir.to_proto(node)
+    proto = ir.serde.serialize_node(node)
     types = {}
     data = {}
     for value in (*node.inputs, *captured):
@@ -76,8 +111,6 @@ def infer_types(
         found = onnx.shape_inference.infer_node_outputs(
             definition, proto, types, data, opset_imports=[onnx.helper.make_opsetid(node.domain, version)]
         )
-        if not definition.has_type_and_shape_inference_function:
-            found = _infer_by_function(node, version)
     except Exception as error:  # the C++ inference raises RuntimeError, IndexError, ValueError and kinds of its own
         raise ModelError(f"{label(node)}: its inputs or attributes do not fit the operator: {_reason(error)}") from None
     return [_from_proto(found.get(value.name or "")) for value in node.outputs]
@@ -108,23 +141,9 @@ def function_proto(node: ir.Node, version: int) -> onnx.FunctionProto | None:
             (onnx.TypeProto() if value is None else type_proto(value)).SerializeToString() for value in node.inputs
         ]
         body = definition.get_context_dependent_function_with_opset_version(
-            max(versions), ir.to_proto(node).SerializeToString(), types
+            max(versions), ir.serde.serialize_node(node).SerializeToString(), types
         )
     return onnx.FunctionProto.FromString(body) if body else None
-
-
-def _infer_by_function(node: ir.Node, version: int) -> dict[str, onnx.TypeProto]:
-    """Types of the outputs of an operator that onnx infers only through its definition by others."""
-    import onnx
-    import onnx_ir as ir
-
-    function = function_proto(node, version)
-    if function is None or any(value is None for value in node.inputs):
-        return {}
-    types = [type_proto(value) for value in node.inputs if value is not None]
-    attributes = list(ir.to_proto(node).attribute)
-    found = onnx.shape_inference.infer_function_output_types(function, types, attributes)
-    return {value.name or "": kind for value, kind in zip(node.outputs, found, strict=False)}
 
 
 def type_proto(value: ir.Value) -> onnx.TypeProto:
@@ -150,11 +169,16 @@ def _from_proto(proto: onnx.TypeProto | None) -> ir.TypeAndShape | None:
 
     if proto is None or proto.WhichOneof("value") is None:
         return None
+    if proto.HasField("tensor_type"):
+        tensor = proto.tensor_type
+        if not tensor.elem_type:
+            return None
+        sizes = [size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim]
+        return ir.TypeAndShape(
+            ir.TensorType(ir.DataType(tensor.elem_type)), ir.Shape(sizes) if tensor.HasField("shape") else None
+        )
     kind = ir.serde.deserialize_type_proto_for_type(proto)
-    if kind is None:
-        return None
-    shape = ir.serde.deserialize_type_proto_for_shape(proto) if isinstance(kind, ir.TensorType) else None
-    return ir.TypeAndShape(kind, shape)
+    return None if kind is None else ir.TypeAndShape(kind, None)
 
 
 def _reason(error: BaseException) -> str:

@@ -26,6 +26,7 @@ MODERNIZE: Mapping[str, Rewrite] = {
     **dict.fromkeys((f"Reduce{name}" for name in _REDUCE), old_attributes.axes_input(18)),
     **dict.fromkeys(("ReduceSum", "Squeeze", "Unsqueeze"), old_attributes.axes_input(13)),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), old_semantics.softmax),
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), old_attributes.recurrent),
     "BatchNormalization": old_semantics.batch_normalization,
     "Clip": old_attributes.clip,
     "DFT": old_attributes.dft,

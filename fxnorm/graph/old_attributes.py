@@ -124,3 +124,10 @@ def dropout(walk: Simplifier, node: ir.Node) -> bool:
         kind = np.bool_(True) if opset(node) >= 10 else np.float32(1)
         mask = walk.constant(np.broadcast_to(kind, walk.shape(x)), f"{node.name}_mask")
     return walk.replace(node, [x, mask][: len(node.outputs)])
+
+
+def recurrent(walk: Simplifier, node: ir.Node) -> bool:
+    """Opset 7: an output is given where it is named, not where an attribute says so."""
+    if opset(node) < 7:
+        take(node, "output_sequence")
+    return False

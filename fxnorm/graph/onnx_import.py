@@ -186,18 +186,21 @@ def _simplify(model: ir.Model, binding: Binding, known: Known | None) -> Simplif
 def _unsupported(walk: Simplifier, known: Known | None) -> list[str]:
     """Why a graph could not be resolved: the operators at fault, and every other one that is not known."""
     from fxnorm.graph.inference import schema
+    from fxnorm.graph.nodes import label
 
     reasons: dict[str, str] = {}
     for node in walk.graph:
-        label, version = f"{node.name} ({node.op_type})", walk.version(node)
+        name, version = label(node), walk.version(node)
         if schema(node.domain, node.op_type, version) is None:
             where = f"of domain {node.domain}" if node.domain else f"in opset {version}"
-            reasons[label] = f"{label}: there is no such operator {where}"
+            reasons[name] = f"{name}: there is no such operator {where}"
         elif known is not None and not known(node.domain, node.op_type, version):
-            reasons[label] = f"{label}: the operator is not supported"
+            reasons[name] = f"{name}: the operator is not supported"
         elif node in walk.unresolved and all(value is None or walk.is_resolved(value) for value in node.inputs):
             what = "does not give tensors" if _gives_no_tensor(node) else "gives a shape that depends on the data"
-            reasons[label] = f"{label}: {what}"
+            reasons[name] = f"{name}: {what}"
+    if not reasons:
+        reasons = {label(node): f"{label(node)}: what it reads cannot be computed" for node in walk.unresolved}
     return list(reasons.values())
 
 

@@ -129,7 +129,8 @@ class Reference:
                 raise DataError(
                     f"input {name!r}: must have the shape samples × {list(value.shape)}, not {list(array.shape)}"
                 )
-            feeds[name] = np.ascontiguousarray(array, dtype=value.dtype)
+            with np.errstate(over="ignore"):
+                feeds[name] = np.ascontiguousarray(array, dtype=value.dtype)
         counts = {len(array) for array in feeds.values()}
         if len(counts) != 1 or counts == {0}:
             raise DataError(f"inputs: must have the same number of samples, at least one, not {sorted(counts)}")
@@ -214,6 +215,7 @@ def _ort_session(proto: onnx.ModelProto, large: Arrays, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.disable_quant_qdq", "1")  # quantized operators would not be float32
     if large:
         options.add_external_initializers(
             list(large), [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in large.values()]

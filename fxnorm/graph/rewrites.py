@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fxnorm.errors import ModelError
+from fxnorm.graph.classical import CLASSICAL
 from fxnorm.graph.float32 import retype
 from fxnorm.graph.modernize import MODERNIZE
 from fxnorm.graph.nodes import given, integer, label, optional, set_input
+from fxnorm.graph.sequences import SEQUENCES
 from fxnorm.graph.validation import elements
 
 if TYPE_CHECKING:
@@ -129,11 +131,6 @@ def range_(walk: Simplifier, node: ir.Node) -> bool:
     return walk.fold_to(node, [(start + np.arange(count) * delta).astype(start.dtype)])
 
 
-def zip_map(walk: Simplifier, node: ir.Node) -> bool:
-    """Scikit-learn's exporter turns scores into dictionaries at the end; the scores themselves are the output then."""
-    return walk.replace(node, [given(node, 0)])
-
-
 def if_(walk: Simplifier, node: ir.Node) -> bool:
     """An If with a constant condition is the branch it takes."""
     condition = walk.array(optional(node, 0))
@@ -146,7 +143,8 @@ def if_(walk: Simplifier, node: ir.Node) -> bool:
 
 
 REWRITES: Mapping[tuple[str, str], Rewrite] = {
-    **{("", op): rewrite for op, rewrite in MODERNIZE.items()},
+    **{("", op): rewrite for op, rewrite in {**MODERNIZE, **SEQUENCES}.items()},
+    **{("ai.onnx.ml", op): rewrite for op, rewrite in CLASSICAL.items()},
     ("", "Cast"): cast,
     ("", "CastLike"): cast_like,
     ("", "Identity"): identity,
@@ -156,5 +154,4 @@ REWRITES: Mapping[tuple[str, str], Rewrite] = {
     ("", "Shape"): shape,
     ("", "Size"): size,
     ("", "Transpose"): transpose,
-    ("ai.onnx.ml", "ZipMap"): zip_map,
 }

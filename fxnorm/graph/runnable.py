@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from fxnorm.graph.graph import Graph
 
+PLAIN: Final = frozenset({"bool", "float32", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"})
+"""Types that NumPy has and that runtimes take as they lie in memory."""
 INLINE_LIMIT: Final = 1 << 16
 """Constants with more bytes are handed to the runtime as they lie in memory instead of being copied into the model."""
 
@@ -55,14 +57,14 @@ def model_proto(
             continue
         if is_uniform(array) and array.nbytes > (inline_limit or INLINE_LIMIT):
             _fill(body, name, array)
-        elif inline_limit is not None and array.nbytes > inline_limit and array.dtype.isbuiltin:
+        elif inline_limit is not None and array.nbytes > inline_limit and array.dtype.name in PLAIN:
             large[name] = np.ascontiguousarray(array)
             body.initializer.append(_external(name, array))
         else:
             body.initializer.append(
                 onnx.numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
             )
-    body.node.extend(ir.to_proto(node) for node in source)
+    body.node.extend(ir.serde.serialize_node(node) for node in source)
     for name in outputs:
         dtype = int(ir.DataType.from_numpy(graph.values[name].dtype))
         body.output.append(onnx.helper.make_tensor_value_info(name, dtype, None))

@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from fxnorm.errors import ModelError
+from fxnorm.graph.consistency import check_operands
 from fxnorm.graph.editor import Editor
 from fxnorm.graph.float32 import computed_type, retype
 from fxnorm.graph.folding import RANDOM, evaluate, is_free
-from fxnorm.graph.inference import infer_types, schema
+from fxnorm.graph.inference import check_form, infer_types, schema
 from fxnorm.graph.nodes import captured_values, has_subgraph, label
+from fxnorm.graph.sequences import is_sequence
 from fxnorm.graph.validation import MAX_ELEMENTS
 
 if TYPE_CHECKING:
@@ -95,9 +97,10 @@ class Simplifier(Editor):
         if not any(self.is_used(value) for value in node.outputs):
             self.remove(node)
             return
-        if any(value is not None and not self.is_resolved(value) for value in node.inputs):
-            self.unresolved.append(node)
+        if not all(value is None or self.is_resolved(value) or is_sequence(value) for value in node.inputs):
+            self.give_up(node)
             return
+        check_form(node)
         rewrite = self.rewrites.get((node.domain, node.op_type))
         if rewrite is not None and rewrite(self, node):
             return
@@ -108,26 +111,30 @@ class Simplifier(Editor):
             self._fold(node)
             return
         if not all(self.is_resolved(value) for value in node.outputs if value.name):
-            self.unresolved.append(node)
+            self.give_up(node)
         if self._is_expandable(node):
             self.expandable.append(node)
+
+    def give_up(self, node: ir.Node) -> bool:
+        """Leave a node unresolved; True, for rewrites to return."""
+        self.unresolved.append(node)
+        return True
 
     def _infer(self, node: ir.Node) -> None:
         import onnx_ir as ir
 
         captured = captured_values(node)
-        found: list[ir.TypeAndShape | None]
-        if schema(node.domain, node.op_type, self.version(node)) is None:
-            found = [self.declared.get(value.name or "") for value in node.outputs]
-        elif not all(self.is_resolved(value) for value in captured):
-            found = [None] * len(node.outputs)
-        else:
+        found: list[ir.TypeAndShape | None] = [None] * len(node.outputs)
+        if all(self.is_resolved(value) for value in captured):
             try:
                 found = infer_types(node, self.version(node), self.constants, captured)
             except ModelError:
                 if not has_subgraph(node):
-                    raise
-                found = [None] * len(node.outputs)  # subgraphs keep their older forms, at which inference may stumble
+                    raise  # subgraphs keep their older forms, at which inference may stumble
+        if schema(node.domain, node.op_type, self.version(node)) is None or node.domain:
+            found = [
+                typed or self.declared.get(value.name or "") for value, typed in zip(node.outputs, found, strict=True)
+            ]
         for value, typed in zip(node.outputs, found, strict=True):
             value.type = None if typed is None else typed.type
             value.shape = None if typed is None else typed.shape
@@ -135,10 +142,16 @@ class Simplifier(Editor):
                 value.type = ir.TensorType(computed_type(value.type.dtype))
             if self.is_resolved(value):
                 self._check_size(node, value)
+        if all(self.is_resolved(value) for value in node.outputs if value.name):
+            check_operands(self, node)
 
     def _check_size(self, node: ir.Node, value: ir.Value) -> None:
         shape = self.shape(value)
-        if min(shape, default=1) < 0 or math.prod(shape) > MAX_ELEMENTS:
+        if min(shape, default=0) < 0:
+            raise ModelError(
+                f"{label(node)}: its inputs are too small, {value.name!r} would have the shape {list(shape)}"
+            )
+        if math.prod(shape) > MAX_ELEMENTS:
             raise ModelError(
                 f"{label(node)}: a value may have at most 2^30 elements, but {value.name!r} would have the shape {list(shape)}"
             )

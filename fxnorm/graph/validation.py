@@ -41,6 +41,10 @@ def validate(proto: onnx.ModelProto) -> None:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ModelError(f"model: output {twice!r} is listed twice; export it again")
+    declared = {value.name: value for value in proto.graph.input}
+    for value in proto.graph.output:
+        if value.name in declared:
+            value.CopyFrom(declared[value.name])  # the input's shape is the one that counts
     if not names:
         raise ModelError("model: a model needs at least one output, but this one has none; export it again")
     functions = {(function.domain, function.name) for function in proto.functions}
@@ -218,12 +222,15 @@ def _check_acyclic(nodes: Sequence[onnx.NodeProto], producers: dict[str, int], w
 
 
 def _reads(node: onnx.NodeProto) -> set[str]:
-    """Names that a node reads, those of its subgraphs included."""
+    """Names that a node reads, those that its subgraphs take from outside included."""
     names = {name for name in node.input if name}
     for attribute in node.attribute:
         for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+            own |= {name for inner in graph.node for name in inner.output}
+            names |= {value.name for value in graph.output} - own
             for inner in graph.node:
-                names |= _reads(inner)
+                names |= _reads(inner) - own
     return names
 
 

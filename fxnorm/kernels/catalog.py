@@ -6,14 +6,21 @@ from typing import Final
 
 from fxnorm.fixed.exponential import Exp2
 from fxnorm.fixed.functions import DirectTable
-from fxnorm.fixed.roots import Reciprocal
+from fxnorm.fixed.roots import Reciprocal, ReciprocalRoot
 from fxnorm.fixed.segments import SegmentTable
 from fxnorm.kernels import movement
 from fxnorm.kernels.divide import Divide
 from fxnorm.kernels.elementwise import Elementwise
 from fxnorm.kernels.kernel import Kernel
 from fxnorm.kernels.linear import Linear, Window
+from fxnorm.kernels.local_response import LocalResponse
+from fxnorm.kernels.mantissa import Product
+from fxnorm.kernels.mask import Mask
 from fxnorm.kernels.matmul import Combination, MatMul
+from fxnorm.kernels.norm import Norm
+from fxnorm.kernels.norm_exact import ExactMoments, MagnitudeSum
+from fxnorm.kernels.norm_staged import StagedMoments
+from fxnorm.kernels.norm_statistic import NormInverseDeviation, NormMean
 from fxnorm.kernels.pool import Pool, Reduce
 from fxnorm.kernels.rescale import ScaleAndShift
 from fxnorm.kernels.softmax import LogSoftmax, Softmax
@@ -31,6 +38,10 @@ KERNELS: Final[tuple[type[Kernel], ...]] = (
     Reduce,
     Softmax,
     LogSoftmax,
+    Norm,
+    NormMean,
+    NormInverseDeviation,
+    LocalResponse,
     movement.Movement,
     movement.Concat,
     movement.Lookup,
@@ -39,10 +50,16 @@ PARTS: Final[tuple[type, ...]] = (
     Window,
     Rescale,
     Combination,
+    Mask,
     DirectTable,
     SegmentTable,
     Exp2,
     Reciprocal,
+    ReciprocalRoot,
+    Product,
+    ExactMoments,
+    StagedMoments,
+    MagnitudeSum,
     movement.Reshape,
     movement.Transpose,
     movement.Slice,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import reduce
 from typing import ClassVar
 
@@ -11,24 +13,24 @@ import numpy as np
 
 from fxnorm.engine import products
 from fxnorm.errors import PlanError
-from fxnorm.fixed import arith
-from fxnorm.fixed.format import Rounding
+from fxnorm.kernels.alignment import Operand, common_factor
 from fxnorm.kernels.encoding import Encoding, encode_constant
-from fxnorm.kernels.kernel import Kernel, Operation, Policy
+from fxnorm.kernels.kernel import Kernel, Operation, Policy, Reads
 from fxnorm.kernels.linear import clip_codes, holds_clip, narrow
 from fxnorm.kernels.matmul import align
-from fxnorm.kernels.stage import Rescale, Tally
+from fxnorm.kernels.stage import Rescale, Tally, stage_for
 
 Array = np.ndarray
 
-# What the accumulator is, given operands a, b, … that share a step size (add, min, max, select, the unary ones) or not (mul, prelu).
+# Functions whose operands must share a step size.
 _SHARED_STEP = frozenset({"add", "min", "max", "select"})
+_CHOOSING = frozenset({"min", "max", "select", "threshold"})
 FUNCTIONS = ("add", "mul", "min", "max", "select", "abs", "prelu", "threshold", "hard_swish")
 
 
 @dataclass(frozen=True, eq=False)
 class Elementwise(Kernel):
-    """acc = f(a << s0, b << s1, …), exact; y = rescale(acc).
+    """acc = f(((a - z0) · m0) << s0, ((b - z1) · m1) << s1, …), exact; y = rescale(acc).
 
     Attributes
     ----------
@@ -50,6 +52,10 @@ class Elementwise(Kernel):
         Rescale of the accumulator.
     bound
         Largest magnitude of any integer on the way.
+    multipliers
+        Positive integer by which each operand is brought to the common step; 1 where steps differ by powers of two.
+    zeros
+        Code of each operand that stands for 0.
     """
 
     kind: ClassVar[str] = "elementwise"
@@ -61,13 +67,17 @@ class Elementwise(Kernel):
     mask: Array | None
     stage: Rescale
     bound: int
+    multipliers: tuple[int, ...]
+    zeros: tuple[int, ...]
 
     def run(self, inputs: Sequence[Array], tally: Tally) -> Array:
         """Inputs [samples, *shape], broadcast as ONNX does."""
         given = iter(inputs)
         raw = align(*(next(given) if constant is None else constant[None] for constant in self.operands))
-        wide = [products.integers(codes, self.bound) for codes in raw]
-        terms = [codes << shift if shift else codes for codes, shift in zip(wide, self.shifts, strict=True)]
+        terms = [products.integers(codes, self.bound) for codes in raw]
+        terms = [term - zero if zero else term for term, zero in zip(terms, self.zeros, strict=True)]
+        terms = [term * m if m != 1 else term for term, m in zip(terms, self.multipliers, strict=True)]
+        terms = [term << shift if shift else term for term, shift in zip(terms, self.shifts, strict=True)]
         return self.stage.run(self._accumulate(terms), tally)
 
     def _accumulate(self, terms: list[Array]) -> Array:
@@ -128,17 +138,41 @@ class ElementwiseOperation(Operation):
 
     def encoding(self, inputs: Sequence[Encoding], policy: Policy) -> Encoding | None:
         """Minima, maxima and thresholds of one encoding keep it."""
-        chooses = self.function in {"min", "max", "select", "threshold"}
         computed = all(operand is None for operand in self.operands)
-        if not (chooses and computed and len(set(inputs)) == 1 and policy.format == inputs[0].format):
+        if not (self.passes and computed and len(set(inputs)) == 1 and policy.format == inputs[0].format):
             return None
         return inputs[0] if holds_clip(self.low, self.high, inputs[0]) else None
 
+    def reads(self, index: int) -> Reads:
+        """Zeros are taken off; what is compared with numbers of its own, or chosen to be 0, needs more."""
+        if self.function == "hard_swish" or (self.function == "prelu" and index == 1):
+            return Reads.PLAIN
+        return Reads.ZERO if self.function == "threshold" else Reads.ANY
+
+    @property
+    def writes_any(self) -> bool:
+        """The stage has a multiplier and a zero."""
+        return True
+
+    @property
+    def passes(self) -> bool:
+        """Minima, maxima and thresholds choose."""
+        return self.function in _CHOOSING
+
+    def unit(self, inputs: Sequence[Encoding]) -> Fraction | None:
+        """That of the operands where they share it; the product of theirs for products."""
+        factors = [Fraction(encoding.factor) for encoding in inputs]
+        if self.function == "mul":
+            return math.prod(factors, start=Fraction(1))
+        return factors[0] if self.function not in _SHARED_STEP or len(set(factors)) == 1 else None
+
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Elementwise:
         """Encode the constants, bring operands to a common step where the function needs one, and bound the accumulator."""
+        shared = self.function in _SHARED_STEP
+        factor = common_factor(inputs, output) if shared else self.unit(inputs) or Fraction(1)
         given = iter(inputs)
         # Where operands share a step, a constant needs none finer than the finest of what it meets.
-        floor = min(output.lsb, *(encoding.lsb for encoding in inputs)) if self.function in _SHARED_STEP else None
+        floor = min(output.place, *(encoding.place for encoding in inputs)) if shared else None
         encodings: list[Encoding] = []
         constants: list[Array | None] = []
         for constant in self.operands:
@@ -146,11 +180,16 @@ class ElementwiseOperation(Operation):
                 encodings.append(next(given))
                 constants.append(None)
             else:
-                codes, encoding = encode_constant(constant, policy.weight_format, policy.normalize, floor)
-                encodings.append(encoding)
+                step = float(factor) if shared and policy.normalize != "none" else 1.0
+                codes, encoding = encode_constant(constant / step, policy.weight_format, policy.normalize, floor)
+                encodings.append(replace(encoding, factor=step))
                 constants.append(narrow(codes))
-        limits = [_limit(encoding, constant) for encoding, constant in zip(encodings, constants, strict=True)]
-        shifts, lsb, bound, parameters = self._align(encodings, limits)
+        same = shared and all(encoding == output for encoding in encodings) and self.function != "add"
+        terms = [
+            Operand.of(encoding, constant, factor if shared else None, 0 if same else encoding.zero, output)
+            for encoding, constant in zip(encodings, constants, strict=True)
+        ]
+        shifts, lsb, bound, parameters = self._align(terms)
         if bound.bit_length() > 4096:
             raise PlanError(
                 f"{self.function}: operands whose steps lie 2^{max(shifts)} apart have no common step that hardware could hold"
@@ -159,7 +198,7 @@ class ElementwiseOperation(Operation):
         divisor = self.divisor
         if self.function == "hard_swish":
             divisor = 6
-        stage = Rescale(output.format, output.lsb - lsb, divisor=divisor, low=low, high=high, bound=bound)
+        stage = stage_for(output, lsb, bound, factor, divisor=divisor, low=low, high=high)
         return Elementwise(
             self.function,
             tuple(constants),
@@ -167,14 +206,16 @@ class ElementwiseOperation(Operation):
             self.signs or (1,) * len(encodings),
             parameters,
             self.mask,
-            stage,
+            replace(stage, zero=0) if same else stage,
             bound,
+            tuple(term.multiplier for term in terms),
+            tuple(term.zero for term in terms),
         )
 
-    def _align(self, encodings: list[Encoding], limits: list[int]) -> tuple[tuple[int, ...], int, int, tuple[int, ...]]:
-        """Shifts of the operands, step of the accumulator, bound of the accumulator, integer parameters."""
-        lsbs = [encoding.lsb for encoding in encodings]
-        still = (0,) * len(encodings)
+    def _align(self, terms: list[Operand]) -> tuple[tuple[int, ...], int, int, tuple[int, ...]]:
+        """Shifts of the operands, step of the accumulator but for its factor, bound of the accumulator, integer parameters."""
+        lsbs, limits = [term.lsb for term in terms], [term.limit for term in terms]
+        still = (0,) * len(terms)
         match self.function:
             case "mul":
                 return still, sum(lsbs), int(np.prod([max(limit, 1) for limit in limits], dtype=object)), ()
@@ -192,16 +233,10 @@ class ElementwiseOperation(Operation):
                 limit = limits[0] << up
                 return (up,), 2 * lsb, limit * max(six, limit + three), (three, six)
             case "threshold":
-                # x > alpha is code > floor(alpha / step), exactly.
-                floor = arith.round_values(np.array(self.parameters), -lsbs[0], Rounding.TRN)[0]
-                return still, lsbs[0], limits[0], (int(floor),)
+                # x > alpha is code - zero > floor(alpha / step), exactly.
+                alpha = math.floor(Fraction(self.parameters[0]) / terms[0].step)
+                return still, lsbs[0], limits[0], (alpha,)
         lsb = min(lsbs)
         shifts = tuple(value - lsb for value in lsbs)
         moved = [limit << shift for limit, shift in zip(limits, shifts, strict=True)]
         return shifts, lsb, sum(moved) if self.function == "add" else max(moved), ()
-
-
-def _limit(encoding: Encoding, constant: Array | None) -> int:
-    if constant is not None:
-        return products.largest(constant)
-    return max(-encoding.format.min_code, encoding.format.max_code)

@@ -17,44 +17,160 @@ Array = np.ndarray
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """Format and normalization of one value: real = 2**exponent · fixed, fixed = code · 2**-F.
+    """Format and normalization of one value: real = step · (code - zero), step = factor · 2**exponent · 2**-F.
 
     Attributes
     ----------
     format
         What the hardware holds.
     exponent
-        Base-2 logarithm of the scale; 0 where data is not normalized.
+        Base-2 logarithm of the scale without its factor; 0 where data is not normalized.
+    factor
+        What a power of two lacks: a number in [1, 2) that float64 holds; 1 unless the normalization is affine.
+    zero
+        Code that stands for the number 0, of any size: data far from 0 has it outside of the format's codes. 0 unless affine.
     """
 
     format: Format
     exponent: int = 0
+    factor: float = 1.0
+    zero: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1.0 <= self.factor < 2.0:
+            raise ValueError(f"the factor of an encoding must lie in [1, 2), not {self.factor}")
 
     @property
-    def lsb(self) -> int:
-        """Base-2 logarithm of the real number that one code step stands for."""
+    def plain(self) -> bool:
+        """Whether the step is a power of two and code 0 stands for 0: nothing but shifts in hardware."""
+        return self.factor == 1.0 and self.zero == 0
+
+    @property
+    def place(self) -> int:
+        """Base-2 logarithm of the step without its factor."""
         return self.exponent - self.format.fraction_bits
 
     @property
+    def lsb(self) -> int:
+        """Base-2 logarithm of the real number that one code step stands for; there is one for plain encodings only."""
+        if not self.plain:
+            raise AssertionError(f"{self} has no power of two as its step; the reader cannot absorb that")
+        return self.place
+
+    @property
+    def step(self) -> Fraction:
+        """Real number that one code step stands for."""
+        return Fraction(self.factor) * Fraction(2) ** self.place
+
+    @property
     def scale(self) -> float:
-        """Real number that the fixed-point value 1 stands for."""
-        return float(Fraction(2) ** self.exponent)
+        """Real number that the difference of 1 in fixed point stands for."""
+        return float(Fraction(self.factor) * Fraction(2) ** self.exponent)
 
     @property
     def offset(self) -> float:
         """Real number that the fixed-point value 0 stands for."""
-        return 0.0
+        return float(-self.zero * self.step) if self.zero else 0.0
+
+    @property
+    def holds_zero(self) -> bool:
+        """Whether 0 is one of the numbers that the codes stand for."""
+        return self.format.lowest_code <= self.zero <= self.format.max_code
+
+    @property
+    def limit(self) -> int:
+        """Largest distance of a code from the code of 0."""
+        return max(abs(self.format.min_code - self.zero), abs(self.format.max_code - self.zero))
+
+    def round(self, values: Array, rounding: Rounding | None = None) -> Array:
+        """Integers round(value / step + zero), exactly rounded, before any overflow is handled.
+
+        Parameters
+        ----------
+        values
+            Finite real numbers.
+        rounding
+            By default that of the format.
+
+        Returns
+        -------
+        int64, or Python integers where they need more.
+        """
+        mode = self.format.rounding if rounding is None else rounding
+        if self.plain:
+            return arith.round_values(values, -self.place, mode)
+        return round_quotients(values, self.step, self.zero, mode)
 
     def encode(self, values: Array) -> Array:
         """Codes of real numbers, rounded and overflowed as the format says."""
-        return arith.encode(values, self.format, self.exponent)
+        if self.plain:
+            return arith.encode(values, self.format, self.exponent)
+        return arith.fit(self.round(values), self.format).astype(np.int64)
 
     def decode(self, codes: Array) -> Array:
         """Real numbers (float64) of codes."""
-        return arith.decode(codes, self.format, self.exponent)
+        if self.plain:
+            return arith.decode(codes, self.format, self.exponent)
+        return np.asarray(arith.decode(np.asarray(codes) - self.zero, -self.place) * self.factor)
 
     def __str__(self) -> str:
-        return f"{self.format}" if self.exponent == 0 else f"{self.format} · 2^{self.exponent}"
+        if self.plain:
+            return f"{self.format}" if self.exponent == 0 else f"{self.format} · 2^{self.exponent}"
+        return f"{self.format} · {self.scale:g} + {self.offset:g}"
+
+
+# Quotients closer to a half-integer than this are decided in integers; the others float64 tells apart up to 2**40.
+_DOUBT = 2.0**-10
+_SURE = 2.0**40
+
+
+def round_quotients(values: Array, step: Fraction, zero: int, rounding: Rounding) -> Array:
+    """Integers round(value / step + zero), exactly rounded.
+
+    Parameters
+    ----------
+    values
+        Finite real numbers, float32 or float64.
+    step
+        Any positive number.
+    zero
+        Any integer.
+
+    Returns
+    -------
+    int64, or Python integers where they need more.
+    """
+    real = np.asarray(values, np.float64)
+    if not np.isfinite(real).all():
+        raise ValueError("values must be finite")
+    flat = real.reshape(-1)
+    moderate = abs(zero) < 1 << 59 and abs(step.numerator.bit_length() - step.denominator.bit_length()) < 1000
+    with np.errstate(over="ignore", under="ignore"):
+        quotient = flat / float(step) if moderate else np.zeros(flat.shape)
+    sure = (np.abs(quotient) < _SURE) & moderate
+    quotient = np.where(sure, quotient, 0.0)
+    doubled = 2.0 * quotient
+    sure &= np.abs(doubled - np.rint(doubled)) > 2.0 * _DOUBT
+    floor = np.floor(quotient)
+    # Two more bits say what the modes ask for: below or above one half, and never on it.
+    quarters = (floor.astype(np.int64) + (zero if moderate else 0)) * 4 + np.where(quotient - floor < 0.5, 1, 3)
+    codes = arith.shift_round(quarters, 2, rounding)
+    doubtful = np.flatnonzero(~sure)
+    if doubtful.size:
+        distinct, places = np.unique(flat[doubtful], return_inverse=True)
+        exact = _round_exactly(distinct, step, zero, rounding)
+        if exact.dtype == object:
+            codes = codes.astype(object)
+        codes[doubtful] = exact[places.reshape(-1)]
+    return codes.reshape(real.shape)
+
+
+def _round_exactly(values: Array, step: Fraction, zero: int, rounding: Rounding) -> Array:
+    quotients = [Fraction(float(value)) / step + zero for value in values]
+    numerators = np.array([quotient.numerator for quotient in quotients], dtype=object)
+    denominators = np.array([quotient.denominator for quotient in quotients], dtype=object)
+    codes = arith.divide_round(numerators, denominators, rounding)
+    return codes.astype(arith.int_dtype(max(abs(int(code)) for code in codes)))
 
 
 def fitting_exponents(low: Array, high: Array, format_: Format) -> Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -17,8 +18,8 @@ from fxnorm.errors import PlanError
 from fxnorm.fixed import arith
 from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.kernels.encoding import Encoding, encode_channels, row_blocks
-from fxnorm.kernels.kernel import Kernel, Operation, Policy
-from fxnorm.kernels.stage import Rescale, Tally
+from fxnorm.kernels.kernel import Kernel, Operation, Policy, Reads
+from fxnorm.kernels.stage import Rescale, Tally, stage_for
 
 Array = np.ndarray
 
@@ -65,6 +66,8 @@ class Linear(Kernel):
         Whether the accumulator is proven never to overflow nor to round, so that the order of additions does not matter.
     bound
         No partial sum exceeds it in magnitude, with or without the bias, over all inputs that the input's format can hold.
+    padding
+        Code of the input that stands for 0, with which a convolution pads. What it adds to sums is taken off in the bias.
     """
 
     kind: ClassVar[str] = "linear"
@@ -78,6 +81,7 @@ class Linear(Kernel):
     product_bits: int
     exact: bool
     bound: int
+    padding: int = 0
 
     def run(self, inputs: Sequence[Array], tally: Tally) -> Array:
         """Input [samples, batch, c, *spatial] (convolution) or [samples, ..., k] (dense)."""
@@ -87,7 +91,7 @@ class Linear(Kernel):
             acc = self._dense(rows, tally)
             y = self.stage.run(acc, tally)
             return y.reshape(*x.shape[:-1], self.weights.shape[0])
-        frames = self.window.pad(x.reshape(-1, *x.shape[2:]))
+        frames = self.window.pad(x.reshape(-1, *x.shape[2:]), self.padding)
         acc = self._convolve(frames, self.window, tally)
         channels = (len(self.bias), *(1,) * len(self.window.kernel))
         stage = replace(self.stage, shift=np.reshape(self.stage.shift, channels))
@@ -153,8 +157,25 @@ class LinearOperation(Operation):
     low: float | None = None
     high: float | None = None
 
+    def reads(self, index: int) -> Reads:
+        """The bias takes the zero off; padding must be one of the codes."""
+        pads = self.window is not None and any((*self.window.pads_begin, *self.window.pads_end))
+        return Reads.ZERO if pads else Reads.ANY
+
+    @property
+    def writes_any(self) -> bool:
+        """The stage has a multiplier and a zero."""
+        return True
+
+    def unit(self, inputs: Sequence[Encoding]) -> Fraction:
+        """Weights have powers of two as their steps."""
+        return Fraction(inputs[0].factor)
+
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Linear:
-        """Quantize weights per output channel, bias to the accumulator's step, and find the accumulator that cannot overflow."""
+        """Quantize weights per output channel, bias to the accumulator's step, and find the accumulator that cannot overflow.
+
+        An explicit accumulator holds the products of stored codes; it starts at the bias, from which the input's zero is taken off.
+        """
         x = inputs[0]
         taps = int(np.prod(self.weights.shape[1:], dtype=np.int64))
         weight_format = policy.weight_format
@@ -168,7 +189,9 @@ class LinearOperation(Operation):
         accumulator_bits = policy.accumulator.fraction_bits if policy.accumulator else product_bits
         if policy.accumulator is None and policy.product_format is not None:
             accumulator_bits = policy.product_format.fraction_bits
-        bias = encode_bias(self.bias, x.exponent + exponents - accumulator_bits)
+        bias = encode_bias(self.bias, x.exponent + exponents - accumulator_bits, x.factor)
+        if x.zero:
+            bias = without_zero(codes, bias, x.zero, accumulator_bits - product_bits)
         worst_low, worst_high = worst_case(codes, bias, x.format)
         # The engine adds products first and the bias last: where the two cancel, products alone reach further than their sum with it.
         bound = max(-worst_low, worst_high) + products.largest(bias)
@@ -184,21 +207,21 @@ class LinearOperation(Operation):
         exact = not explicit or self._never_overflows(
             accumulator, exact_format, policy, accumulator_bits == product_bits
         )
-        shift = output.lsb - (x.exponent + exponents - accumulator_bits)
         low, high = clip_codes(self.low, self.high, output)
         stage_bound = bound if exact else max(-accumulator.min_code, accumulator.max_code)
-        stage = Rescale(output.format, shift, low=low, high=high, bound=stage_bound)
+        lsbs = x.exponent + exponents - accumulator_bits
         return Linear(
             weights=codes,
             bias=bias,
             window=self.window,
             groups=self.groups,
-            stage=stage,
+            stage=stage_for(output, lsbs, stage_bound, x.factor, low=low, high=high),
             accumulator=accumulator,
             product=policy.product_format,
             product_bits=product_bits,
             exact=exact,
             bound=bound,
+            padding=x.zero,
         )
 
     @staticmethod
@@ -212,13 +235,27 @@ class LinearOperation(Operation):
         """Exponents below which a channel's bias would need more bits than its products do; there finer weights are noise."""
         bits = x.format.width + weight_format.width + max(taps, 1).bit_length()
         magnitude = np.where(self.bias == 0.0, -(1 << 20), np.frexp(self.bias)[1].astype(np.int64))
-        return np.asarray(magnitude - bits - x.lsb + weight_format.fraction_bits)
+        return np.asarray(magnitude - bits - x.place + weight_format.fraction_bits)
 
 
-def encode_bias(bias: Array, lsb: Array | int) -> Array:
-    """Codes of real numbers under one step size a channel (2**lsb), rounded to nearest even, never clipped."""
-    codes = arith.round_values(bias, -np.broadcast_to(np.asarray(lsb, np.int64), bias.shape), Rounding.RND_CONV)
+def encode_bias(bias: Array, lsb: Array | int, factor: float | Fraction = 1.0) -> Array:
+    """Codes of real numbers under one step size a channel (factor · 2**lsb), rounded to nearest even, never clipped."""
+    lsbs = np.broadcast_to(np.asarray(lsb, np.int64), bias.shape)
+    if factor == 1:
+        codes = arith.round_values(bias, -lsbs, Rounding.RND_CONV)
+    else:
+        steps = (Fraction(factor) * Fraction(2) ** int(place) for place in lsbs.reshape(-1))
+        exact = [round(Fraction(float(b)) / step) for b, step in zip(bias.reshape(-1), steps, strict=True)]
+        codes = np.array(exact, dtype=object).reshape(bias.shape)
     return codes.astype(arith.int_dtype(products.largest(codes)))
+
+
+def without_zero(weights: Array, bias: Array, zero: int, places: int = 0) -> Array:
+    """Bias codes from which Σ weight · zero is taken off, rounded to nearest even where the accumulator has fewer places."""
+    sums = weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int64).astype(object) * zero
+    taken = sums * 2**places if places >= 0 else arith.shift_round(sums, -places, Rounding.RND_CONV)
+    codes = bias.astype(object) - taken
+    return np.asarray(codes.astype(arith.int_dtype(products.largest(codes))))
 
 
 def worst_case(weights: Array, bias: Array, x: Format) -> tuple[int, int]:
@@ -252,7 +289,7 @@ def clip_codes(low: float | None, high: float | None, output: Encoding) -> tuple
     def code(value: float | None) -> int | None:
         if value is None or np.isinf(value):
             return None
-        return int(arith.round_values(np.array([value]), -output.lsb, output.format.rounding)[0])
+        return int(output.round(np.array([value]))[0])
 
     return code(low), code(high)
 

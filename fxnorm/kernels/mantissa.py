@@ -21,6 +21,11 @@ _MAX_LIMBS = 4
 _FLOORED = frozenset({Rounding.TRN, Rounding.RND})
 
 
+def needs_sticky(rounding: Rounding) -> bool:
+    """Whether a rounding of two or more dropped bits asks for what was cut off below them."""
+    return rounding not in _FLOORED
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
     """floor(a · m / 2**shift), sticky where the rounding that follows asks for it.
@@ -33,19 +38,14 @@ class Product:
         Largest |m|.
     bound
         Largest magnitude of the result, over all a, m and shift that can come together.
-    rounding
-        Rounding of at least two more bits that follows.
+    sticky
+        Whether the lowest bit tells that something was cut off; see `needs_sticky`.
     """
 
     factor_bound: int
     mantissa_bound: int
     bound: int
-    rounding: Rounding
-
-    @property
-    def sticky(self) -> bool:
-        """Whether the lowest bit tells that something was cut off."""
-        return self.rounding not in _FLOORED
+    sticky: bool
 
     def run(self, a: Array, mantissa: Array, shift: Array) -> Array:
         """The products.
@@ -69,7 +69,7 @@ class Product:
 
     def _split(self, a: Array, mantissa: Array, shift: Array) -> tuple[int, int] | None:
         """Bits of each lower limb of the mantissa, and of all of them; (0, 0) where it needs none. None: Python integers."""
-        if a.dtype == object or mantissa.dtype == object or self.bound.bit_length() > _WORD_BITS:
+        if object in (a.dtype, mantissa.dtype) or self.bound.bit_length() > _WORD_BITS:
             return None
         places = max(-int(shift.min()), 0) if shift.size else 0
         bits, mantissa_bits = self.factor_bound.bit_length(), self.mantissa_bound.bit_length()
@@ -108,9 +108,7 @@ class Product:
             cut = (product & ((np.int64(1) << shift) - 1)) != 0
             lost = cut if lost is None else lost | cut
         product >>= shift
-        if lost is not None:
-            product |= lost
-        return product
+        return product if lost is None else np.bitwise_or(product, lost, out=product)
 
     def _wide(self, a: Array, mantissa: Array, shift: Array) -> Array:
         right, left = np.maximum(shift, 0).astype(object), np.maximum(-shift, 0).astype(object)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -12,10 +13,10 @@ import numpy as np
 from fxnorm.engine import products, replay
 from fxnorm.fixed.format import Format
 from fxnorm.kernels.encoding import Encoding, encode_constant
-from fxnorm.kernels.kernel import Kernel, Operation, Policy
+from fxnorm.kernels.kernel import Kernel, Operation, Policy, Reads
 from fxnorm.kernels.linear import clip_codes, encode_bias, narrow, signed_format
 from fxnorm.kernels.rescale import encode_multiplier
-from fxnorm.kernels.stage import Rescale, Tally
+from fxnorm.kernels.stage import Rescale, Tally, stage_for
 
 Array = np.ndarray
 
@@ -68,6 +69,8 @@ class MatMul(Kernel):
         Factors and addend of a Gemm; None: the accumulator as it is.
     stage, accumulator, product, product_bits, exact, bound
         As in `Linear`.
+    zeros
+        Codes of both operands that stand for 0; they are taken off before operands are multiplied.
     """
 
     kind: ClassVar[str] = "matmul"
@@ -82,6 +85,7 @@ class MatMul(Kernel):
     product_bits: int
     exact: bool
     bound: int
+    zeros: tuple[int, int] = (0, 0)
 
     def run(self, inputs: Sequence[Array], tally: Tally) -> Array:
         """Inputs [samples, ..., m, k] and [samples, ..., k, n], broadcast as ONNX's MatMul does, and c where it is one."""
@@ -90,7 +94,7 @@ class MatMul(Kernel):
         b = next(given) if self.right is None else self.right[None]
         a = a[..., None, :] if self.vector_left else a
         b = b[..., :, None] if self.vector_right else b
-        a, b = align(a, b)
+        a, b = (codes - zero if zero else codes for codes, zero in zip(align(a, b), self.zeros, strict=True))
         if self.exact:
             acc = products.matmul(a, b, self.bound)
         else:
@@ -154,6 +158,24 @@ class MatMulOperation(Operation):
     low: float | None = None
     high: float | None = None
 
+    def reads(self, index: int) -> Reads:
+        """Less its zero an operand has one more bit at most; alpha, beta and c are plain factors and terms of a plain product."""
+        return Reads.PLAIN if self.adds or self._places() is None else Reads.ZERO
+
+    def _places(self) -> int | None:
+        """Base-2 logarithm of alpha where that is a power of two, which costs nothing."""
+        mantissa, exponent = math.frexp(self.alpha)
+        return exponent - 1 if mantissa == 0.5 else None
+
+    @property
+    def writes_any(self) -> bool:
+        """The stage has a multiplier and a zero."""
+        return True
+
+    def unit(self, inputs: Sequence[Encoding]) -> Fraction:
+        """Product of both; constants have powers of two."""
+        return math.prod((Fraction(encoding.factor) for encoding in inputs[:2]), start=Fraction(1))
+
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> MatMul:
         """One scale an operand; an accumulator that holds k largest products."""
         given = iter(inputs)
@@ -168,16 +190,18 @@ class MatMulOperation(Operation):
                 operands.append(encoding)
                 constants.append(narrow(codes))
         for operand in operands:
-            products.check_width(operand.format.width + (not operand.format.signed))
+            products.check_width(operand.format.width + (not operand.format.signed or operand.zero != 0))
         a, b = operands
         product_bits = a.format.fraction_bits + b.format.fraction_bits
-        bound = self.length * math.prod(max(-operand.format.min_code, operand.format.max_code) for operand in operands)
+        bound = self.length * a.limit * b.limit
         accumulator, accumulator_bits, exact = choose_accumulator(policy, bound, product_bits, self.length)
         low, high = clip_codes(self.low, self.high, output)
         stage_bound = bound if exact else max(-accumulator.min_code, accumulator.max_code)
         lsb = a.exponent + b.exponent - accumulator_bits
-        combination = None
-        if self.adds or self.alpha != 1.0:
+        combination, places = None, self._places()
+        if not self.adds and places is not None:
+            lsb += places
+        else:
             combination, lsb = self._combine(next(given, None), lsb, stage_bound, policy)
             stage_bound = combination.bound
         return MatMul(
@@ -186,12 +210,13 @@ class MatMulOperation(Operation):
             vector_left=self.vector_left,
             vector_right=self.vector_right,
             combination=combination,
-            stage=Rescale(output.format, output.lsb - lsb, low=low, high=high, bound=stage_bound),
+            stage=stage_for(output, lsb, stage_bound, Fraction(a.factor) * Fraction(b.factor), low=low, high=high),
             accumulator=accumulator,
             product=policy.product_format,
             product_bits=product_bits,
             exact=exact,
             bound=bound,
+            zeros=(a.zero, b.zero),
         )
 
     def _combine(self, c: Encoding | None, lsb: int, bound: int, policy: Policy) -> tuple[Combination, int]:

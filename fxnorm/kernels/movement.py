@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
 
 from fxnorm.errors import PlanError
 from fxnorm.kernels.encoding import Encoding, encode_constant
-from fxnorm.kernels.kernel import Kernel, Operation, Policy
+from fxnorm.kernels.kernel import Kernel, Operation, Policy, Reads
 from fxnorm.kernels.linear import narrow
-from fxnorm.kernels.stage import Rescale, Tally
+from fxnorm.kernels.stage import Rescale, Tally, stage_for
 
 Array = np.ndarray
 
@@ -83,14 +84,15 @@ class Pad:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Zeros between neighbours: factor - 1 of them along each axis (the input side of a transposed convolution)."""
+    """Zeros between neighbours: factor - 1 of them along each axis (the input side of a transposed convolution); `code` stands for 0."""
 
     factors: tuple[int, ...]
+    code: int = 0
 
     def apply(self, x: Array) -> Array:
         """Move codes of shape [samples, *shape]."""
         shape = tuple((n - 1) * f + 1 if n else 0 for n, f in zip(x.shape[1:], self.factors, strict=True))
-        result = np.zeros((x.shape[0], *shape), x.dtype)
+        result = np.full((x.shape[0], *shape), self.code, x.dtype)
         result[(slice(None), *(slice(None, None, f) for f in self.factors))] = x
         return result
 
@@ -167,12 +169,34 @@ class MoveOperation(Operation):
         pads = any(isinstance(move, PadValue) and move.value != 0.0 for move in self.moves)
         return inputs[0] if self.keeps or not (pads or policy.format != inputs[0].format) else None
 
+    def reads(self, index: int) -> Reads:
+        """Zeros that are put between or around data must be among its codes."""
+        zeros = any(isinstance(m, Spread) or (isinstance(m, PadValue) and m.value == 0.0) for m in self.moves)
+        return Reads.ZERO if zeros else Reads.ANY
+
+    @property
+    def writes_any(self) -> bool:
+        """A stage can bring the data into any encoding."""
+        return True
+
+    @property
+    def passes(self) -> bool:
+        """Data is moved."""
+        return True
+
+    def unit(self, inputs: Sequence[Encoding]) -> Fraction:
+        """That of the input."""
+        return Fraction(inputs[0].factor)
+
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Movement:
         """Fillers become codes of the output, and are put in once the data has its encoding."""
         moves: list[Move] = []
         filled: list[Move] = []
         for move in self.moves:
-            if isinstance(move, PadValue):
+            if isinstance(move, Spread):
+                zero = output.zero if filled else inputs[0].zero
+                (filled if filled else moves).append(Spread(move.factors, zero))
+            elif isinstance(move, PadValue):
                 filled.append(Pad(move.widths, int(output.encode(np.array([move.value]))[0])))
             else:
                 (filled if filled else moves).append(move)
@@ -183,7 +207,8 @@ def change(x: Encoding, output: Encoding) -> Rescale | None:
     """Stage that takes codes from one encoding to another; None where they are the same."""
     if x == output:
         return None
-    return Rescale(output.format, output.lsb - x.lsb, bound=max(-x.format.min_code, x.format.max_code))
+    bound = max(-x.format.min_code, x.format.max_code, x.limit)
+    return stage_for(output, x.place, bound, x.factor, origin=x.zero)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,6 +256,20 @@ class ConcatOperation(Operation):
         """Operands of one encoding keep it; otherwise the range of the whole decides."""
         same = len(set(inputs)) == 1 and all(operand is None for operand in self.operands)
         return inputs[0] if same and policy.format == inputs[0].format else None
+
+    def reads(self, index: int) -> Reads:
+        """Every operand can have a stage."""
+        return Reads.ANY
+
+    @property
+    def writes_any(self) -> bool:
+        """Every operand can have a stage."""
+        return True
+
+    @property
+    def passes(self) -> bool:
+        """Data is moved."""
+        return True
 
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Concat:
         """Constants are encoded as the output is, and inputs rescaled to it."""

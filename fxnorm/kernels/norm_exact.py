@@ -1,4 +1,4 @@
-"""Moments of groups in exact integers: all that is rounded is the reciprocal (root).
+"""Normalizer of groups in exact integers: all that is rounded is the reciprocal (root).
 
 The datapath, for codes x of one group, with a = N (or 1 where nothing is divided by N)::
 
@@ -23,6 +23,7 @@ import numpy as np
 from fxnorm.engine import products
 from fxnorm.fixed.format import Format
 from fxnorm.fixed.roots import Reciprocal, ReciprocalRoot
+from fxnorm.kernels.linear import signed_format
 from fxnorm.kernels.stage import Tally
 
 Array = np.ndarray
@@ -31,7 +32,7 @@ _SAFE = 1 << 62
 _LIMB = 16
 
 
-class Moments(NamedTuple):
+class Normalizer(NamedTuple):
     """What the elements of a group are normalized with: x̂ = (a·x − center) · mantissa · 2^-exponent.
 
     All are arrays whose reduced axes have length 1. `infinite` tells where nothing deviates and there is no ε, so that 1 / 0 is asked for.
@@ -102,7 +103,9 @@ class ExactMoments:
         scaled = epsilon * factor**2 / Fraction(4) ** lsb
         fraction_bits = bits + bits % 2
         if alone and scaled:
-            fraction_bits = max(fraction_bits, bits + scaled.denominator.bit_length() - scaled.numerator.bit_length() + 1)
+            fraction_bits = max(
+                fraction_bits, bits + scaled.denominator.bit_length() - scaled.numerator.bit_length() + 1
+            )
             fraction_bits += fraction_bits % 2
         code = round(scaled * (1 << fraction_bits))
         square_bound = count * largest**2
@@ -116,7 +119,7 @@ class ExactMoments:
             least=1 if alone else 1 << fraction_bits,
             root=ReciprocalRoot(bits),
             square_bound=square_bound,
-            bound=max((deviation << fraction_bits) + code, 1 << fraction_bits),
+            bound=(max(deviation, 1) << fraction_bits) + code,
             numerator_bound=(count - 1) * spread if centered else factor * largest,
         )
 
@@ -125,12 +128,12 @@ class ExactMoments:
         """Largest mantissa."""
         return (1 << self.root.bits) - 1
 
-    def moments(self, rows: Array, axes: tuple[int, ...], tally: Tally) -> Moments:  # noqa: ARG002
-        """Moments of groups over axes of [rows, *layout] (axes counted in the layout)."""
+    def moments(self, rows: Array, axes: tuple[int, ...], tally: Tally) -> Normalizer:
+        """Normalizer of groups over axes of [rows, *layout] (axes counted in the layout)."""
         center, deviation = self.sums(rows, axes)
         mantissa, exponent = self._reciprocal_root(deviation)
         infinite = np.asarray(deviation == 0) if self.epsilon == 0 else np.zeros(center.shape, np.bool_)
-        return Moments(center, mantissa, exponent, infinite)
+        return Normalizer(center, mantissa, exponent, infinite)
 
     def sums(self, rows: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
         """S (zeros where nothing is centered) and D."""
@@ -142,16 +145,16 @@ class ExactMoments:
         wide = products.integers(total, self.factor * self.square_bound)
         return total, products.integers(squares, self.factor * self.square_bound) * self.factor - wide * wide
 
-    def mean(self, rows: Array, axes: tuple[int, ...], tally: Tally) -> Array:  # noqa: ARG002
-        """S."""
-        return np.asarray(rows.sum(axis=inner(axes), keepdims=True))
-
     def numerator(self, rows: Array, center: Array) -> Array:
         """a·x − S, in a new array."""
         result = rows * self.factor
         if self.centered:
             result -= center
         return result
+
+    def deviation_format(self, fraction_bits: int) -> Format:
+        """Narrowest format of D for codes with some fraction bits."""
+        return signed_format(0, max(self.bound - self.epsilon, 0) >> self.fraction_bits, 2 * fraction_bits)
 
     def _reciprocal_root(self, deviation: Array) -> tuple[Array, Array]:
         k, half = self.fraction_bits, self.fraction_bits // 2
@@ -212,13 +215,13 @@ class MagnitudeSum:
         """Largest mantissa."""
         return (1 << self.reciprocal.bits) - 1
 
-    def moments(self, rows: Array, axes: tuple[int, ...], tally: Tally) -> Moments:  # noqa: ARG002
-        """Moments of groups over axes of [rows, *layout] (axes counted in the layout)."""
+    def moments(self, rows: Array, axes: tuple[int, ...], tally: Tally) -> Normalizer:
+        """Normalizer of groups over axes of [rows, *layout] (axes counted in the layout)."""
         total = np.abs(rows).sum(axis=inner(axes), keepdims=True)
         mantissa, exponent = self.reciprocal.run(np.maximum(total, 1))
-        return Moments(np.zeros_like(total), mantissa, exponent, total == 0)
+        return Normalizer(np.zeros_like(total), mantissa, exponent, total == 0)
 
-    def numerator(self, rows: Array, center: Array) -> Array:  # noqa: ARG002
+    def numerator(self, rows: Array, center: Array) -> Array:
         """x, in a new array."""
         return rows.copy()
 

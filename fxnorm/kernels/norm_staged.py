@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,8 +29,8 @@ from fxnorm.engine import products
 from fxnorm.fixed import arith
 from fxnorm.fixed.format import Format, Overflow
 from fxnorm.fixed.roots import MAX_BITS, ReciprocalRoot
-from fxnorm.kernels.kernel import Norms
-from fxnorm.kernels.norm_exact import Moments, inner
+from fxnorm.kernels.kernel import NormPolicy
+from fxnorm.kernels.norm_exact import Normalizer, inner
 from fxnorm.kernels.stage import Rescale, Tally
 
 Array = np.ndarray
@@ -89,7 +90,7 @@ class StagedMoments:
 
     @classmethod
     def decide(
-        cls, x: Format, exponent: int, count: int, epsilon: Fraction, norms: Norms, *, centered: bool, mean: bool
+        cls, x: Format, exponent: int, count: int, epsilon: Fraction, norms: NormPolicy, *, centered: bool, mean: bool
     ) -> StagedMoments:
         """Widths for groups of `count` codes.
 
@@ -147,7 +148,7 @@ class StagedMoments:
         mean = {} if self.mean_stage is None else {"mean": self.mean_stage.output}
         return {**mean, "square": self.square.output, "variance": self.variance.output, "root": self.root_format}
 
-    def moments(self, rows: Array, axes: tuple[int, ...], tally: Tally) -> Moments:
+    def moments(self, rows: Array, axes: tuple[int, ...], tally: Tally) -> Normalizer:
         """Moments of groups over axes of [rows, *layout] (axes counted in the layout)."""
         center = self.mean(rows, axes, tally)
         base = rows if self.one_pass else self.numerator(rows, center)
@@ -155,13 +156,13 @@ class StagedMoments:
         squares = _counted("square", self.square, wide * wide, tally)
         squares = products.integers(squares, self.variance.bound)
         total = np.asarray(squares.sum(axis=inner(axes), keepdims=True))
-        variance = _counted("variance", self.variance, total, tally)
+        variance = products.integers(_counted("variance", self.variance, total, tally), self.variance_bound)
         if self.squared_mean is not None:
             wide = products.integers(center, self.squared_mean.bound)
             variance = variance - _counted("variance", self.squared_mean, wide * wide, tally)
         root = self._root(self._clamped(variance, tally), tally)
         exponent = np.full(root.shape, self.exponent, np.int64)
-        return Moments(center, root, exponent, np.zeros(root.shape, np.bool_))
+        return Normalizer(center, root, exponent, np.zeros(root.shape, np.bool_))
 
     def mean(self, rows: Array, axes: tuple[int, ...], tally: Tally) -> Array:
         """Codes of the mean; zeros where nothing is centered."""
@@ -180,10 +181,10 @@ class StagedMoments:
         negative = int(np.count_nonzero(variance < 0))
         if negative:
             tally.count_stage("negative variance", negative)
-        return np.maximum(variance, 0)
+        return np.asarray(np.maximum(variance, 0))
 
     def _root(self, variance: Array, tally: Tally) -> Array:
-        wide = (products.integers(variance, self.variance_bound) + self.epsilon) << self.odd
+        wide = (variance + self.epsilon) << self.odd
         infinite = np.asarray(wide == 0)
         mantissa, exponent = self.root.run(np.where(infinite, 1, wide))
         shift = exponent + self.root_shift
@@ -192,23 +193,31 @@ class StagedMoments:
         rounded = arith.shift_round(mantissa, shift, self.root_format.rounding)
         lost = arith.overflowed(rounded, self.root_format) | infinite
         tally.count_stage("root", int(np.count_nonzero(lost)))
-        largest = 0 if self.root_format.overflow is Overflow.SAT_ZERO else self.root_format.max_code
-        root = np.where(infinite, largest, arith.fit(rounded, self.root_format))
-        return np.asarray(root.astype(arith.int_dtype(self.mantissa_bound)))
+        root: Array = arith.fit(rounded, self.root_format).astype(arith.int_dtype(self.mantissa_bound))
+        root[infinite] = 0 if self.root_format.overflow is Overflow.SAT_ZERO else self.root_format.max_code
+        return root
 
 
-def stage_formats(x: Format, norms: Norms) -> Norms:
+class StageFormats(NamedTuple):
+    """Format of every stage."""
+
+    mean: Format
+    square: Format
+    variance: Format
+    root: Format
+
+
+def stage_formats(x: Format, norms: NormPolicy) -> StageFormats:
     """Formats of all stages: those that were chosen, else the usual ones.
 
-    The mean has the data's format. Squares and variance have twice its bits on both sides of the point, unsigned, so that no deviation of
-    two codes overflows. The root has twice its width, with the point where it holds one over any deviation from one step to the whole range.
+    The mean has the data's format. Squares and variance have twice its bits on both sides of the point, unsigned: no square of a difference
+    of two codes overflows. The root, unsigned as well, has twice its width too, and its point is where it holds one over every deviation
+    from one step to the whole range.
     """
     width, whole, fraction = x.width, x.integer_bits, x.fraction_bits
     square = Format(2 * width, 2 * whole, False, x.rounding, x.overflow)
-    root = Format(2 * width, fraction + 1, True, x.rounding, x.overflow)
-    return Norms(
-        norms.algorithm, norms.mean or x, norms.square or square, norms.variance or square, norms.root or root
-    )
+    root = Format(2 * width, fraction + 1, False, x.rounding, x.overflow)
+    return StageFormats(norms.mean or x, norms.square or square, norms.variance or square, norms.root or root)
 
 
 def _stage(format_: Format, fraction_bits: int, bound: int, divisor: int = 1) -> Rescale:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
 
 from fxnorm.engine import products
 from fxnorm.kernels.encoding import Encoding
-from fxnorm.kernels.kernel import Kernel, Operation, Policy
+from fxnorm.kernels.kernel import Kernel, Operation, Policy, Reads
 from fxnorm.kernels.linear import Window, clip_codes, holds_clip
-from fxnorm.kernels.stage import Rescale, Tally
+from fxnorm.kernels.stage import Rescale, Tally, stage_for
 
 Array = np.ndarray
 
@@ -77,17 +79,37 @@ class PoolOperation(Operation):
         """A maximum is one of its inputs."""
         return inputs[0] if self.function == "max" and policy.format == inputs[0].format else None
 
+    def reads(self, index: int) -> Reads:
+        """A mean pads with 0; a maximum pads with what never wins."""
+        pads = any((*self.window.pads_begin, *self.window.pads_end))
+        return Reads.ZERO if pads and self.function == "mean" else Reads.ANY
+
+    @property
+    def writes_any(self) -> bool:
+        """The stage has a multiplier and a zero."""
+        return True
+
+    @property
+    def passes(self) -> bool:
+        """A maximum is one of its inputs."""
+        return self.function == "max"
+
+    def unit(self, inputs: Sequence[Encoding]) -> Fraction:
+        """That of the input."""
+        return Fraction(inputs[0].factor)
+
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Pool:
         """The sum is exact, the quotient rounded once."""
         x = inputs[0]
-        largest = max(-x.format.min_code, x.format.max_code)
+        largest = max(-x.format.min_code, x.format.max_code, x.limit)
         is_max = self.function == "max"
-        bound = largest if is_max else largest * int(np.prod(self.window.kernel, dtype=np.int64))
+        taps = 1 if is_max else math.prod(self.window.kernel)
+        bound = largest * taps
         divisor: int | Array = 1
         if not is_max:
             divisor = int(self.counts.flat[0]) if self.counts.size == 1 else self.counts
-        stage = Rescale(output.format, output.lsb - x.lsb, divisor=divisor, bound=bound)
-        return Pool(self.function, self.window, x.format.lowest_code if is_max else 0, stage, bound)
+        stage = stage_for(output, x.place, bound, x.factor, divisor=divisor, origin=taps * x.zero)
+        return Pool(self.function, self.window, x.format.lowest_code if is_max else x.zero, stage, bound)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +128,8 @@ class Reduce(Kernel):
         Rescale.
     bound
         Largest magnitude of the accumulator.
+    zero
+        Code of the input that stands for 0, taken off before squares and magnitudes; from other sums the stage takes it.
     """
 
     kind: ClassVar[str] = "reduce"
@@ -114,10 +138,13 @@ class Reduce(Kernel):
     keep: bool
     stage: Rescale
     bound: int
+    zero: int = 0
 
     def run(self, inputs: Sequence[Array], tally: Tally) -> Array:
         """Input [samples, *shape]."""
         x = products.integers(inputs[0], self.bound)
+        if self.zero:
+            x = x - self.zero
         axes = tuple(axis + 1 for axis in self.axes)
         match self.function:
             case "max":
@@ -159,15 +186,35 @@ class ReduceOperation(Operation):
         keeps = self.function in {"max", "min"} and policy.format == inputs[0].format
         return inputs[0] if keeps and holds_clip(self.low, self.high, inputs[0]) else None
 
+    def reads(self, index: int) -> Reads:
+        """The zero is taken off."""
+        return Reads.ANY
+
+    @property
+    def writes_any(self) -> bool:
+        """The stage has a multiplier and a zero."""
+        return True
+
+    @property
+    def passes(self) -> bool:
+        """A maximum or minimum is one of its inputs."""
+        return self.function in {"max", "min"}
+
+    def unit(self, inputs: Sequence[Encoding]) -> Fraction:
+        """That of the input, or its square."""
+        return Fraction(inputs[0].factor) ** (2 if self.function == "sum_square" else 1)
+
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Reduce:
         """The sum is exact, the quotient rounded once."""
         x = inputs[0]
-        largest = max(-x.format.min_code, x.format.max_code)
-        lsb = x.lsb
-        if self.function == "sum_square":
-            largest, lsb = largest * largest, 2 * lsb
-        bound = largest if self.function in {"max", "min"} else largest * self.count
+        largest = max(-x.format.min_code, x.format.max_code, x.limit)
+        power = 2 if self.function == "sum_square" else 1
+        terms = 1 if self.passes else self.count
+        zero = x.zero if self.function in {"sum_square", "sum_abs"} else 0
+        bound = largest**power * terms
         divisor = self.count if self.function == "mean" else 1
         low, high = clip_codes(self.low, self.high, output)
-        stage = Rescale(output.format, output.lsb - lsb, divisor=divisor, low=low, high=high, bound=bound)
-        return Reduce(self.function, self.axes, self.keep, stage, bound)
+        origin = 0 if zero else terms * x.zero
+        factor = Fraction(x.factor) ** power
+        stage = stage_for(output, power * x.place, bound, factor, divisor=divisor, low=low, high=high, origin=origin)
+        return Reduce(self.function, self.axes, self.keep, stage, bound, zero)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -11,13 +12,19 @@ import numpy as np
 from fxnorm.engine import products
 from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.kernels.encoding import Encoding, encode_channels, encode_constant
-from fxnorm.kernels.kernel import Kernel, Operation, Policy
-from fxnorm.kernels.linear import clip_codes, encode_bias, holds_clip, narrow, signed_format, worst_case
-from fxnorm.kernels.stage import Rescale, Tally
+from fxnorm.kernels.kernel import Kernel, Operation, Policy, Reads
+from fxnorm.kernels.linear import (
+    clip_codes,
+    encode_bias,
+    holds_clip,
+    narrow,
+    signed_format,
+    without_zero,
+    worst_case,
+)
+from fxnorm.kernels.stage import MULTIPLIER_BITS, Rescale, Tally, stage_for
 
 Array = np.ndarray
-
-MULTIPLIER_BITS = 16
 
 
 def multiplier_format(policy: Policy) -> Format:
@@ -50,7 +57,7 @@ class ScaleAndShift(Kernel):
     accumulator
         Narrowest format that holds every accumulator.
     bound
-        Largest magnitude of the accumulator.
+        Neither the accumulator nor the product before the bias exceeds it in magnitude.
     """
 
     kind: ClassVar[str] = "rescale"
@@ -112,26 +119,54 @@ class ScaleOperation(Operation):
         """Whether nothing is scaled and nothing added."""
         return bool(np.all(self.scale == 1.0) and np.all(self.shift == 0.0))
 
+    def reads(self, index: int) -> Reads:
+        """The bias takes the zero off."""
+        return Reads.ANY
+
+    @property
+    def writes_any(self) -> bool:
+        """The multiplier takes the output's step in, and the stage adds its zero."""
+        return True
+
+    @property
+    def passes(self) -> bool:
+        """A mere clip moves data."""
+        return self.is_clip
+
+    def unit(self, inputs: Sequence[Encoding]) -> Fraction | None:
+        """A clip has no multiplier of its own; any other has one for every step there is."""
+        return Fraction(inputs[0].factor) if self.is_clip else None
+
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> ScaleAndShift:
         """Multipliers of 16 bits, or as many as constants have, normalized a channel at a time; biases at the accumulator's step.
 
-        Without normalization multipliers are constants like any other: plain, in the format of weights.
+        A multiplier takes in what the steps of input and output lack of powers of two, so that there is one multiplication. Without
+        normalization multipliers are constants like any other: plain, in the format of weights, and the stage has a multiplier of its own.
         """
         x = inputs[0]
+        joint = policy.normalize != "none" and not self.is_clip
+        ratio = Fraction(x.factor) / Fraction(output.factor) if joint else Fraction(1)
+        factor = output.factor if joint else x.factor
         if self.is_clip:
-            multiplier, exponents = np.ones(1, np.int64), np.zeros(1, np.int64)
+            multiplier, exponents = np.ones(len(self.scale), np.int64), np.zeros(len(self.scale), np.int64)
             multiplier_bits = 0
         else:
             format_ = multiplier_format(policy)
+            if joint and not output.plain:
+                # As far as results lie from 0, so many bits the multiplier needs.
+                format_ = replace(format_, width=max(format_.width, output.limit.bit_length() + 1))
             magnitude = np.where(self.shift == 0.0, -(1 << 20), np.frexp(self.shift)[1].astype(np.int64))
-            floor = magnitude - (x.format.width + format_.width) - x.lsb + format_.fraction_bits
-            multiplier, exponents = encode_channels(self.scale, format_, policy.normalize, floor)
+            floor = magnitude - (x.format.width + format_.width) - x.place + format_.fraction_bits
+            multiplier, exponents = encode_channels(self.scale * float(ratio), format_, policy.normalize, floor)
             multiplier_bits = format_.fraction_bits
-        lsbs = x.lsb + exponents - multiplier_bits
-        bias = encode_bias(np.broadcast_to(self.shift, multiplier.shape), lsbs)
+        lsbs = x.place + exponents - multiplier_bits
+        bias = encode_bias(np.broadcast_to(self.shift, multiplier.shape), lsbs, factor)
+        if x.zero:
+            bias = without_zero(multiplier[:, None], bias, x.zero)
         low, high = worst_case(multiplier[:, None], bias, x.format)
-        bound = max(-low, high)
+        # The product alone reaches further than its sum with a bias of the other sign.
+        bound = max(-low, high) + products.largest(bias)
         clip_low, clip_high = clip_codes(self.low, self.high, output)
-        stage = Rescale(output.format, output.lsb - lsbs, low=clip_low, high=clip_high, bound=bound)
+        stage = stage_for(output, lsbs, bound, factor, low=clip_low, high=clip_high)
         accumulator = signed_format(low, high, x.format.fraction_bits + multiplier_bits)
         return ScaleAndShift(narrow(multiplier), bias, self.axis, stage, accumulator, bound)

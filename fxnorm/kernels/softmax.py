@@ -1,6 +1,6 @@
 """Softmax and its logarithm in integers: subtract the maximum, 2**-t by table, exact sum, reciprocal, one rounding.
 
-The datapath, for codes x of one group with P = `bits`::
+The datapath, for codes x of one group with P = `bits` (a mask or bias of the scores, if there is one, is put on first, see `mask`)::
 
     d   = min(max(x) - x, limit)                 exact
     t   = (d · log2e) >> log2e_shift             d · 2**lsb · log2(e) with P fraction bits
@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -31,6 +32,7 @@ from fxnorm.fixed.roots import Reciprocal
 from fxnorm.fixed.words import bit_length
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.kernel import Kernel, Operation, Policy
+from fxnorm.kernels.mask import Mask, RealMask
 from fxnorm.kernels.stage import Rescale, Tally
 
 Array = np.ndarray
@@ -48,7 +50,7 @@ class Softmax(Kernel):
     axis
         Axis of the input's shape (samples not counted).
     bits
-        P: fraction bits of t, of the exponentials and of the reciprocal.
+        P: fraction bits of t and of the exponentials.
     limit
         Distance from the maximum at which exponentials are zero.
     log2e, log2e_shift
@@ -61,6 +63,8 @@ class Softmax(Kernel):
         Fraction bits of that product when its exponent is brought to one place for all sums.
     bound
         Largest magnitude of it.
+    mask
+        What is hidden and added before; None: nothing.
     """
 
     kind: ClassVar[str] = "softmax"
@@ -74,10 +78,12 @@ class Softmax(Kernel):
     stage: Rescale
     fraction_bits: int
     bound: int
+    mask: Mask | None = None
 
     def run(self, inputs: Sequence[Array], tally: Tally) -> Array:
         """Input [samples, *shape]."""
-        _, e = _exponentials(self, inputs[0])
+        scores = inputs[0] if self.mask is None else self.mask.run(inputs[0])
+        _, e = _exponentials(self, scores)
         total = e.sum(axis=self.axis + 1, keepdims=True)
         mantissa, exponent = self.reciprocal.run(total)
         wide = products.integers(e, self.bound)
@@ -134,49 +140,63 @@ def _exponentials(kernel: Softmax | LogSoftmax, x: Array) -> tuple[Array, Array]
     d = x.max(axis=kernel.axis + 1, keepdims=True) - x
     near = np.minimum(d, kernel.limit)
     wide = products.integers(near, kernel.limit * kernel.log2e)
-    t = arith.shift_round(wide * kernel.log2e, kernel.log2e_shift, Rounding.TRN).astype(np.int64)
+    t = arith.shift_round(wide * kernel.log2e, kernel.log2e_shift, Rounding.TRN)
+    # One step of a coarse input may reach further than 64 bits, where exponentials have long been zero.
+    t = np.minimum(t, (kernel.bits + 2) << kernel.bits).astype(np.int64)
     power = t >> kernel.bits
     e = kernel.exponential.run(t & ((1 << kernel.bits) - 1)) >> np.minimum(power, kernel.bits + 1)
     return d, np.where(d == 0, np.int64(1) << kernel.bits, e)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SoftmaxOperation(Operation):
-    """Softmax over `length` values along `axis`, or its logarithm."""
+    """Softmax over `length` values along `axis`, or its logarithm; of the softmax, scores may be masked and have constants added."""
 
     axis: int
     length: int
     log: bool
+    mask: RealMask | None = None
 
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Softmax | LogSoftmax:
-        """Inner words are 8 bits wider than the result, so that only the last rounding is seen."""
+        """Inner words are 8 bits wider than the result, and wider still for long groups, so that only the last rounding is seen."""
         x = inputs[0]
-        bits = max(output.format.width, x.format.width if self.log else 0, 8) + GUARD_BITS
-        if bits > MAX_BITS:
+        precision = max(output.format.width, x.format.width if self.log else 0, 8) + GUARD_BITS
+        if precision > MAX_BITS:
             raise PlanError(
-                f"softmax: results of up to {MAX_BITS - GUARD_BITS} bits can be had, not {bits - GUARD_BITS}"
+                f"softmax: results of up to {MAX_BITS - GUARD_BITS} bits can be had, not {precision - GUARD_BITS}"
             )
+        # An exponential errs by up to 2.5 units, and all of a group may err to the same side: the guard bits hold the sum of eight,
+        # longer groups take a bit more an octave, as far as the exponential goes (24-bit results reach that at 2,048 values).
+        group_bits = (self.length - 1).bit_length() if self.length else 0
+        bits = min(MAX_BITS, precision + max(0, group_bits - 3))
+        # Biases may need a finer step than scores, and reach as far as exponentials do.
+        finer = 0 if self.mask is None else self.mask.places(self.axis, x, bits)
+        lsb = x.lsb - finer
+        distance_bits = x.format.width + 1 + finer
+        if self.mask is not None:
+            distance_bits = max(distance_bits, (bits + 3).bit_length() - lsb)
         # d < 2^(W + 1), so that W + 2 further bits leave the product with an error below one unit of t.
         # Steps too small to be seen take more of them, so that the factor keeps its digits.
-        log2e_shift = x.format.width + 2 + max(0, -x.lsb - bits)
-        log2e = _log2e(x.lsb, bits + log2e_shift)
+        log2e_shift = distance_bits + 1 + max(0, -lsb - bits)
+        log2e = _log2e(lsb, bits + log2e_shift)
         # Where t reaches P + 1 the exponential is zero.
-        limit = min(-(-((bits + 2) << (bits + log2e_shift)) // log2e), (1 << (x.format.width + 1)) - 1)
+        limit = min(-(-((bits + 2) << (bits + log2e_shift)) // log2e), (1 << distance_bits) - 1)
         common = (self.axis, bits, limit, log2e, log2e_shift, Exp2(bits))
         if self.log:
-            return self._logarithm(x, output, common)
-        sum_bits = bits + max(self.length - 1, 1).bit_length() + 1
-        fraction_bits = bits + sum_bits
-        bound = 1 << (2 * bits + 1 + sum_bits)
+            return self._logarithm(x, output, common, precision)
+        # 2^P ≤ Σ e ≤ N · 2^P, so that products are moved to the left by at most as many places as N has, and one.
+        fraction_bits = precision + bits + group_bits + 1
+        bound = 1 << (bits + precision + group_bits + 1)
         stage = Rescale(output.format, output.lsb + fraction_bits, bound=bound)
-        return Softmax(*common, Reciprocal(bits), stage, fraction_bits, bound)
+        mask = None if self.mask is None else self.mask.decide(self.axis, x, finer, limit)
+        return Softmax(*common, Reciprocal(precision), stage, fraction_bits, bound, mask)
 
-    def _logarithm(self, x: Encoding, output: Encoding, common: tuple[int, int, int, int, int, Exp2]) -> LogSoftmax:
+    def _logarithm(
+        self, x: Encoding, output: Encoding, common: tuple[int, int, int, int, int, Exp2], precision: int
+    ) -> LogSoftmax:
         bits = common[1]
-        fraction = min(bits, LOG_BITS - 1)
-        source = Format(fraction + 1, 1, False)
-        target = Format(LOG_BITS, 0, False, Rounding.RND, Overflow.SAT)
-        logarithm = build(real_function("log"), source, -fraction, target, -LOG_BITS)
+        fraction = min(precision, LOG_BITS - 1)
+        logarithm = _log_table(fraction)
         lsb = min(x.lsb, -LOG_BITS)
         shifts = (x.lsb - lsb, -LOG_BITS - lsb)
         span = 1 << (x.format.width + 1)
@@ -184,6 +204,13 @@ class SoftmaxOperation(Operation):
         bound = (span << shifts[0]) + (largest_log << shifts[1])
         stage = Rescale(output.format, output.lsb - lsb, bound=bound)
         return LogSoftmax(*common, logarithm, round(Fraction(math.log(2.0)) * 2**LOG_BITS), shifts, stage, bound)
+
+
+@lru_cache(maxsize=8)
+def _log_table(fraction: int) -> Table:
+    """ln of mantissas in [1, 2) with some fraction bits; a wide one takes a second to size."""
+    target = Format(LOG_BITS, 0, False, Rounding.RND, Overflow.SAT)
+    return build(real_function("log"), Format(fraction + 1, 1, False), -fraction, target, -LOG_BITS)
 
 
 def _log2e(lsb: int, fraction_bits: int) -> int:

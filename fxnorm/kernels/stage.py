@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Final
 
 import numpy as np
 
 from fxnorm.fixed import arith
-from fxnorm.fixed.format import Format
+from fxnorm.fixed.format import Format, Rounding
+from fxnorm.kernels.encoding import Encoding
 
 Array = np.ndarray
 
@@ -44,9 +47,13 @@ class Tally:
         self.stages[name] = self.stages.get(name, 0) + count
 
 
+# Rounding modes that do the same everywhere on the line, so that an integer may be added before or after.
+_SAME_EVERYWHERE = frozenset({Rounding.TRN, Rounding.RND, Rounding.RND_MIN_INF})
+
+
 @dataclass(frozen=True, slots=True)
 class Rescale:
-    """y = overflow(clip(round(accumulator · multiplier / (divisor · 2**shift)))).
+    """y = overflow(clip(round((accumulator - origin) · multiplier / (divisor · 2**shift) + zero))).
 
     Attributes
     ----------
@@ -60,7 +67,14 @@ class Rescale:
         Codes to which an activation clips the rounded value before overflow is looked at: what a ReLU cuts off has not
         overflowed. None: no limit.
     bound
-        Largest magnitude that the accumulator can have; it decides whether 64-bit integers hold every step.
+        Largest magnitude that the accumulator can have, with the origin taken off or not; it decides whether 64-bit integers hold
+        every step.
+    multiplier
+        Positive integer; 1 where all steps are powers of two.
+    zero
+        Code of the output that stands for 0.
+    origin
+        Accumulator that stands for 0. Together with `zero` it is one constant in front of the rounding, one adder in hardware.
     """
 
     output: Format
@@ -69,6 +83,9 @@ class Rescale:
     low: int | None = None
     high: int | None = None
     bound: int = 0
+    multiplier: int = 1
+    zero: int = 0
+    origin: int = 0
 
     def run(self, accumulator: Array, tally: Tally) -> Array:
         """Codes in the output format, as int64 (Python integers where it has more bits), of exact accumulators of either kind."""
@@ -88,17 +105,100 @@ class Rescale:
         divides = not (isinstance(self.divisor, int) and self.divisor == 1)
         if accumulator.dtype != object and self._needs_wide(max(left, 0), divides):
             accumulator = accumulator.astype(object)
+        if self.origin:
+            accumulator = accumulator - self.origin
+        if self.multiplier != 1:
+            accumulator = accumulator * self.multiplier
+        shift = self.shift
+        before = self.zero != 0 and self.output.rounding not in _SAME_EVERYWHERE
+        if before:
+            # The constant comes in at the step of the product, because ties must be seen where they are.
+            accumulator = arith.shift_round(accumulator, np.minimum(shift, 0), self.output.rounding)
+            shift = np.maximum(shift, 0)
+            accumulator = accumulator + self.zero * self._powers(shift, accumulator.dtype) * self.divisor
+        rounded = self._quotient(accumulator, shift, divides)
+        return rounded if before or not self.zero else np.asarray(rounded + self.zero)
+
+    def _quotient(self, accumulator: Array, shift: int | Array, divides: bool) -> Array:
         if not divides:
-            return arith.shift_round(accumulator, self.shift, self.output.rounding)
+            return arith.shift_round(accumulator, shift, self.output.rounding)
         # (a / d) / 2**s is one quotient: a / (d · 2**s), or (a · 2**-s) / d where s is negative.
-        numerator = arith.shift_round(accumulator, np.minimum(self.shift, 0), self.output.rounding)
+        numerator = arith.shift_round(accumulator, np.minimum(shift, 0), self.output.rounding)
         divisor = np.asarray(self.divisor, dtype=object if accumulator.dtype == object else np.int64)
-        right = np.maximum(self.shift, 0)
-        denominator = divisor * (2 ** right.astype(object) if accumulator.dtype == object else np.int64(1) << right)
-        return arith.divide_round(numerator, denominator, self.output.rounding)
+        return arith.divide_round(
+            numerator, divisor * self._powers(np.maximum(shift, 0), accumulator.dtype), self.output.rounding
+        )
+
+    @staticmethod
+    def _powers(shift: int | Array, dtype: np.dtype[Any]) -> Array:
+        places = np.asarray(shift)
+        return np.asarray(2 ** places.astype(object) if dtype.kind == "O" else np.int64(1) << places)
 
     def _needs_wide(self, left: int, divides: bool) -> bool:
+        bound = (self.bound * self.multiplier << left) + abs(self.zero)
+        right = max(int(np.max(self.shift)), 0)
+        if self.zero and self.output.rounding not in _SAME_EVERYWHERE:
+            bound += abs(self.zero) * int(np.max(self.divisor)) << right
         if not divides:
-            return (self.bound << left) >= 1 << 62
-        largest_divisor = int(np.max(self.divisor)) << max(int(np.max(self.shift)), 0)
-        return (self.bound << (left + 1)) >= 1 << 62 or largest_divisor >= 1 << 61
+            return bound >= 1 << 62
+        return 2 * bound >= 1 << 62 or int(np.max(self.divisor)) << right >= 1 << 61
+
+
+def stage_for(
+    output: Encoding,
+    lsb: int | Array,
+    bound: int,
+    factor: Fraction | float = 1.0,
+    *,
+    divisor: int | Array = 1,
+    low: int | None = None,
+    high: int | None = None,
+    origin: int = 0,
+) -> Rescale:
+    """Stage that brings accumulators into an encoding.
+
+    Parameters
+    ----------
+    lsb, factor
+        Step of the accumulator: factor · 2**lsb, where lsb may be an array and the factor is any positive number.
+    bound, divisor, low, high, origin
+        As in `Rescale`.
+    """
+    multiplier, places = nearest_multiplier(Fraction(factor) / Fraction(output.factor), multiplier_bits(output))
+    return Rescale(
+        output.format,
+        output.place - lsb + places,
+        divisor=divisor,
+        low=low,
+        high=high,
+        bound=bound,
+        multiplier=multiplier,
+        zero=output.zero,
+        origin=origin,
+    )
+
+
+MULTIPLIER_BITS: Final = 16
+
+
+def multiplier_bits(output: Encoding) -> int:
+    """Bits of a rescale's multiplier: 16, or as many as keep its error below half an LSB wherever the output does not overflow."""
+    return max(MULTIPLIER_BITS, output.limit.bit_length())
+
+
+def nearest_multiplier(ratio: Fraction, bits: int) -> tuple[int, int]:
+    """Positive number as multiplier / 2**places: the nearest one whose multiplier has some bits, in lowest terms.
+
+    A ratio that fewer bits can express is met exactly, a power of two by the multiplier 1.
+    """
+    places = bits - floor_log2(ratio) - 1
+    scaled = ratio * Fraction(2) ** places
+    multiplier = round(scaled)
+    spare = (multiplier & -multiplier).bit_length() - 1
+    return multiplier >> spare, places - spare
+
+
+def floor_log2(number: Fraction) -> int:
+    """Largest n with 2**n not above a positive number."""
+    n = number.numerator.bit_length() - number.denominator.bit_length()
+    return n if Fraction(2) ** n <= number else n - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,13 +12,21 @@ from fxnorm.kernels.elementwise import ElementwiseOperation
 from fxnorm.kernels.kernel import Operation
 from fxnorm.kernels.linear import LinearOperation
 from fxnorm.kernels.matmul import MatMulOperation
+from fxnorm.kernels.norm import NormOperation
 from fxnorm.kernels.pool import ReduceOperation
 from fxnorm.kernels.rescale import ScaleOperation
 from fxnorm.lowering.network import Refusal, Step
 
 Array = np.ndarray
 
-CLIPPED = (LinearOperation, MatMulOperation, ElementwiseOperation, ScaleOperation, ReduceOperation)
+CLIPPED = (LinearOperation, MatMulOperation, ElementwiseOperation, ScaleOperation, ReduceOperation, NormOperation)
+
+
+def snapped(factor: float) -> float:
+    """The power of two that a factor is within float32's precision; else the factor."""
+    mantissa, exponent = math.frexp(factor)
+    near = round(mantissa * 2) / 2
+    return math.ldexp(near, exponent) if abs(mantissa - near) <= 2e-7 and near else factor
 
 
 class Builder:
@@ -153,10 +162,15 @@ class Builder:
             Whether the layer before may take it in.
         """
         step = self.host(x, axis) if fold else None
+        if step is None and fold and axis is None and not np.any(shift):
+            step = self.product(x)
         match step.operation if step is not None else None:
             case LinearOperation() as before:
                 assert step is not None
                 self._melt(step, node, self._scaled(before, scale, shift))
+            case MatMulOperation() as before:
+                assert step is not None
+                self._melt(step, node, replace(before, alpha=snapped(before.alpha * float(scale[0]))))
             case ScaleOperation() as before:
                 assert step is not None
                 joint = axis if before.axis is None else before.axis
@@ -177,6 +191,25 @@ class Builder:
             case ScaleOperation(low=None, high=None, axis=own):
                 return step if own is None or axis in (None, own) else None
         return None
+
+    def product(self, x: str) -> Step | None:
+        """Product of two values that can take in a factor, one for all; None where there is none."""
+        step = self.producer(x)
+        match step.operation if step is not None else None:
+            case MatMulOperation(low=None, high=None, adds=False):
+                return step
+        return None
+
+    def unscaled(self, x: str) -> tuple[str, float]:
+        """What a value is a multiple of, and the factor, where nobody else reads the multiple; itself and 1 elsewhere."""
+        step = self.producer(x)
+        match step.operation if step is not None else None:
+            case ScaleOperation(axis=None, low=None, high=None) as scaling if not np.any(scaling.shift):
+                assert step is not None
+                if float(scaling.scale[0]) != 0.0:
+                    del self.steps[step.output]
+                    return step.inputs[0], float(scaling.scale[0])
+        return x, 1.0
 
     @staticmethod
     def _scaled(before: LinearOperation, scale: Array, shift: Array) -> LinearOperation:

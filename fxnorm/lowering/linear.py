@@ -11,7 +11,7 @@ from fxnorm.kernels.linear import LinearOperation, Window
 from fxnorm.kernels.matmul import MatMulOperation
 from fxnorm.kernels.movement import Move, MoveOperation, PadValue, Slice, Spread, Transpose
 from fxnorm.lowering.attributes import integer, integers, number, text
-from fxnorm.lowering.builder import Builder
+from fxnorm.lowering.builder import Builder, snapped
 from fxnorm.lowering.network import Refusal
 
 Array = np.ndarray
@@ -28,9 +28,17 @@ def matmul(builder: Builder, node: Node) -> None:
         weights = right.T
         builder.add(node, LinearOperation(weights, np.zeros(len(weights))), node.inputs[:1])
         return
-    inputs = tuple(name for name, constant in zip(node.inputs, (left, right), strict=True) if constant is None)
-    operation = MatMulOperation(a[-1], left, right, vector_left=len(a) == 1, vector_right=len(b) == 1)
-    builder.add(node, operation, inputs)
+    inputs = [name for name, constant in zip(node.inputs, (left, right), strict=True) if constant is None]
+    # A factor of an operand (one over the root of a head's depth, half of it on either side) is a factor of the product.
+    factor = 1.0
+    if inputs[0] != inputs[-1] or len(inputs) == 1:
+        for index, name in enumerate(inputs):
+            inputs[index], own = builder.unscaled(name)
+            factor *= own
+    operation = MatMulOperation(
+        a[-1], left, right, vector_left=len(a) == 1, vector_right=len(b) == 1, alpha=snapped(factor)
+    )
+    builder.add(node, operation, tuple(inputs))
 
 
 def gemm(builder: Builder, node: Node) -> None:

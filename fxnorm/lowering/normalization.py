@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fxnorm.graph.graph import Node
+from fxnorm.kernels.mask import RealMask
+from fxnorm.kernels.movement import MoveOperation, Reshape
 from fxnorm.kernels.softmax import SoftmaxOperation
 from fxnorm.lowering.attributes import axis, integer, number
 from fxnorm.lowering.builder import Builder
@@ -28,8 +30,13 @@ def batch_normalization(builder: Builder, node: Node) -> None:
 
 
 def softmax(builder: Builder, node: Node) -> None:
-    """Softmax and LogSoftmax along one axis."""
+    """Softmax and LogSoftmax along one axis; constant masks and biases in front are part of it (see `masks`)."""
     builder.require_float(node)
-    shape = builder.shape(node.inputs[0])
+    shape = builder.graph.shape(node.outputs[0])
     where = axis(node, len(shape), -1)
-    builder.add(node, SoftmaxOperation(where, shape[where] if shape else 1, node.op == "LogSoftmax"), node.inputs[:1])
+    x = node.inputs[0]
+    if builder.shape(x) != shape:
+        x = builder.between(node, MoveOperation((Reshape(shape),), keeps=True), (x,), shape)
+    bias, keep = builder.constant(node, 1), builder.constant(node, 2)
+    mask = None if bias is None else RealMask(keep, bias)
+    builder.add(node, SoftmaxOperation(where, shape[where] if shape else 1, node.op == "LogSoftmax", mask), (x,))

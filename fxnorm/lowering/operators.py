@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fxnorm.graph.graph import Node
-from fxnorm.lowering import activation, arithmetic, linear, normalization, reduction, shape
+from fxnorm.lowering import activation, arithmetic, linear, normalization, norms, reduction, shape
 from fxnorm.lowering.builder import Builder
 
 
@@ -79,7 +79,18 @@ LOWERINGS: Mapping[str, Operator] = {
     "BatchNormalization": Operator(
         normalization.batch_normalization, "rescale", "inference; folded into weights by default"
     ),
+    "GroupNormalization": Operator(norms.group_normalization, "norm", "scale and bias constant or computed"),
+    "InstanceNormalization": Operator(norms.instance_normalization, "norm", "scale and bias constant or computed"),
+    "LayerNormalization": Operator(
+        norms.layer_normalization, "norm", "scale and bias constant or computed; mean and inverse deviation as outputs"
+    ),
     "LogSoftmax": Operator(normalization.softmax, "softmax", "one axis"),
+    "LpNormalization": Operator(norms.lp_normalization, "norm", "p = 1 or 2"),
+    "LRN": Operator(
+        norms.local_response_normalization, "local_response", "alpha and bias not negative, beta within ±8"
+    ),
+    "MeanVarianceNormalization": Operator(norms.mean_variance_normalization, "norm", "any axes"),
+    "RMSNormalization": Operator(norms.rms_normalization, "norm", "scale constant or computed"),
     "Softmax": Operator(normalization.softmax, "softmax", "one axis"),
     # data movement
     "Cast": Operator(shape.cast, "none", "constants, and computed values to floating point: the number stays"),
@@ -103,6 +114,9 @@ LOWERINGS: Mapping[str, Operator] = {
     "Transpose": Operator(shape.transpose, "movement"),
     "Unsqueeze": Operator(shape.reshape, "movement"),
 }
+
+# Nodes that recognition makes where ONNX has no operator; no file can name them.
+OWN: Mapping[str, Operator] = {"Normalization": Operator(norms.any_normalization, "norm", "any axes")}
 
 
 def known(domain: str, op: str, version: int) -> bool:

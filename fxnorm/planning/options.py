@@ -8,15 +8,29 @@ from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from fxnorm.calibration.method import Method
 from fxnorm.errors import FormatError, UsageError
 from fxnorm.fixed.format import Format, Overflow, Rounding
-from fxnorm.kernels.kernel import Policy
+from fxnorm.kernels.kernel import NormPolicy, Operation, Policy
 
 NORMALIZATIONS: Final = ("none", "pow2")
-CALIBRATIONS: Final = ("minmax",)
 BATCHNORMS: Final = ("fold", "rescale")
+PATTERNS: Final = ("fuse", "keep")
+NORM_ALGORITHMS: Final = ("exact", "two_pass", "one_pass")
+NORM_STAGES: Final = ("mean", "square", "variance", "root")
 ACCUMULATOR_WIDTH: Final = 128
-LAYER_KEYS: Final = ("format", "weight-format", "accumulator", "product-format", "rounding", "overflow", "normalize")
+LAYER_KEYS: Final = (
+    "format",
+    "weight-format",
+    "accumulator",
+    "product-format",
+    "rounding",
+    "overflow",
+    "normalize",
+    "calibration",
+    "norm-algorithm",
+    *(f"{stage}-format" for stage in NORM_STAGES),
+)
 
 _RULE = re.compile(r"(?P<pattern>.+):(?P<key>[a-z-]+)=(?P<value>[^=]*)", re.DOTALL)
 
@@ -69,9 +83,15 @@ class Options:
     normalize
         "none" or "pow2".
     calibration
-        "minmax".
+        How ranges are taken from data; see `fxnorm.calibration.method.Method`.
     batchnorm
         "fold" (into the weights) or "rescale" (a layer of its own).
+    patterns
+        "fuse" (normalizations and activations that are spelled out in several nodes become one) or "keep" (they run as spelled).
+    norm_algorithm
+        How normalization layers compute their moments: "exact", "two_pass" or "one_pass".
+    mean_format, square_format, variance_format, root_format
+        Formats of the stages of the last two; None: as wide as is usual.
     layers
         Rules for single layers; the last one that matches wins.
     """
@@ -85,16 +105,28 @@ class Options:
     normalize: str = "pow2"
     calibration: str = "minmax"
     batchnorm: str = "fold"
+    patterns: str = "fuse"
+    norm_algorithm: str = "exact"
+    mean_format: str | None = None
+    square_format: str | None = None
+    variance_format: str | None = None
+    root_format: str | None = None
     layers: tuple[LayerRule, ...] = field(default=())
 
     def __post_init__(self) -> None:
         _one_of("--normalize", self.normalize, NORMALIZATIONS)
-        _one_of("--calibration", self.calibration, CALIBRATIONS)
         _one_of("--batchnorm", self.batchnorm, BATCHNORMS)
+        _one_of("--patterns", self.patterns, PATTERNS)
         for option, value, kind in (("--rounding", self.rounding, Rounding), ("--overflow", self.overflow, Overflow)):
             if value is not None:
                 _one_of(option, value, tuple(kind))
+        _one_of("--norm-algorithm", self.norm_algorithm, NORM_ALGORITHMS)
+        self._refuse_idle_stages()
         self.policy("")
+        for rule in self.layers:
+            if rule.key == "calibration":
+                Method.parse(rule.value)
+        Method.parse(self.calibration)
 
     @classmethod
     def make(cls, format: str, *, layers: Iterable[str] = (), **chosen: Any) -> Options:
@@ -108,6 +140,21 @@ class Options:
 
     def policy(self, name: str) -> Policy:
         """What holds for one layer."""
+        return _policy(self._chosen(name))
+
+    def method(self, name: str) -> Method:
+        """How the range of one layer's output is taken from data."""
+        text = self._chosen(name)["calibration"]
+        assert text is not None
+        return Method.parse(text)
+
+    @property
+    def needs_histograms(self) -> bool:
+        """Whether minimum and maximum do not suffice for some layer."""
+        texts = [self.calibration, *(rule.value for rule in self.layers if rule.key == "calibration")]
+        return any(Method.parse(text).needs_histogram for text in texts)
+
+    def _chosen(self, name: str) -> dict[str, str | None]:
         chosen: dict[str, str | None] = {
             "format": self.format,
             "weight-format": self.weight_format,
@@ -116,16 +163,43 @@ class Options:
             "rounding": self.rounding,
             "overflow": self.overflow,
             "normalize": self.normalize,
+            "calibration": self.calibration,
+            "norm-algorithm": self.norm_algorithm,
+            **{f"{stage}-format": getattr(self, f"{stage}_format") for stage in NORM_STAGES},
         }
         for rule in self.layers:
             if rule.matches(name):
                 chosen[rule.key] = rule.value
-        return _policy(chosen)
+        return chosen
 
     def unused(self, names: Iterable[str]) -> tuple[LayerRule, ...]:
         """Rules that speak of no layer."""
         listed = list(names)
         return tuple(rule for rule in self.layers if not any(rule.matches(name) for name in listed))
+
+    def idle(self, operations: Iterable[tuple[str, Operation]]) -> tuple[LayerRule, ...]:
+        """Rules about normalization that no layer of those named has a use for."""
+        listed = list(operations)
+
+        def used(rule: LayerRule) -> bool:
+            stage = rule.key.removesuffix("-format")
+            for name, operation in listed:
+                if rule.matches(name) and operation.stages:
+                    algorithm = self._chosen(name)["norm-algorithm"]
+                    if rule.key == "norm-algorithm" or (stage in operation.stages and algorithm != "exact"):
+                        return True
+            return False
+
+        keys = ("norm-algorithm", *(f"{stage}-format" for stage in NORM_STAGES))
+        return tuple(rule for rule in self.layers if rule.key in keys and not used(rule))
+
+    def _refuse_idle_stages(self) -> None:
+        staged = [self.norm_algorithm, *(rule.value for rule in self.layers if rule.key == "norm-algorithm")]
+        for stage in NORM_STAGES:
+            if getattr(self, f"{stage}_format") is not None and all(algorithm == "exact" for algorithm in staged):
+                raise UsageError(
+                    f"--{stage}-format: goes with --norm-algorithm two_pass or one_pass; the exact algorithm has no such stage"
+                )
 
     def record(self) -> Mapping[str, Any]:
         """The options as plain data, for the plan's file."""
@@ -151,6 +225,9 @@ def _policy(chosen: Mapping[str, str | None]) -> Policy:
     else:
         weight = read_format("--weight-format", weight_text, chosen)
     accumulator, product = chosen["accumulator"], chosen["product-format"]
+    algorithm = chosen["norm-algorithm"]
+    assert algorithm is not None
+    _one_of("--layer norm-algorithm", algorithm, NORM_ALGORITHMS)
     return Policy(
         format=format_,
         weight_format=weight,
@@ -159,7 +236,13 @@ def _policy(chosen: Mapping[str, str | None]) -> Policy:
         else read_format("--accumulator", accumulator, chosen, ACCUMULATOR_WIDTH),
         product_format=None if product is None else read_format("--product-format", product, chosen, ACCUMULATOR_WIDTH),
         normalize=normalize,
+        norm=NormPolicy(algorithm, **{stage: _stage_format(stage, chosen) for stage in NORM_STAGES}),
     )
+
+
+def _stage_format(stage: str, chosen: Mapping[str, str | None]) -> Format | None:
+    text = chosen[f"{stage}-format"]
+    return None if text is None else read_format(f"--{stage}-format", text, chosen, ACCUMULATOR_WIDTH)
 
 
 def read_format(option: str, text: str, chosen: Mapping[str, str | None], max_width: int = 32) -> Format:

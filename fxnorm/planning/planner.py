@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from fxnorm.calibration import Ranges
+from fxnorm.calibration import Method, Ranges
 from fxnorm.errors import PlanError, UsageError
 from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.graph.graph import Graph
-from fxnorm.kernels.encoding import Encoding, fitting_exponent
+from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.kernel import Policy
 from fxnorm.lowering.lower import lower
 from fxnorm.lowering.network import Network
+from fxnorm.planning.normalization import fit
 from fxnorm.planning.options import Options
 from fxnorm.planning.plan import Layer, Plan, PlanValue
 
@@ -41,18 +42,23 @@ def make_plan(graph: Graph, ranges: Ranges, options: Options) -> Plan:
     """
     if ranges.model_sha256 != graph.sha256:
         raise PlanError("calibration: the ranges were taken from another model; calibrate this one")
-    network = lower(graph, fold_batchnorm=options.batchnorm == "fold")
+    network = lower(graph, fold_batchnorm=options.batchnorm == "fold", fuse_patterns=options.patterns == "fuse")
     names = [*network.inputs, *(step.name for step in network.steps)]
     for rule in options.unused(names):
         known = ", ".join(dict.fromkeys(names))
         raise UsageError(f"--layer {rule.pattern!r}: matches no layer; the layers are {known}")
+    for rule in options.idle((step.name, step.operation) for step in network.steps):
+        raise UsageError(
+            f"--layer {rule.pattern}:{rule.key}={rule.value}: no layer of that name has such a stage; "
+            "layer, instance, group, RMS, L2 and mean-variance normalization have them, and formats of stages only with two_pass or one_pass"
+        )
     encodings = {name: _input_encoding(name, network, ranges, options) for name in network.inputs}
     layers = []
     for step in network.steps:
         policy = options.policy(step.name)
         inputs = tuple(encodings[name] for name in step.inputs)
         output = step.operation.encoding(inputs, policy) or _free_encoding(
-            step.output, step.traced, ranges, policy, inputs
+            step.output, step.traced, ranges, policy, options.method(step.name)
         )
         try:
             kernel = step.operation.decide(inputs, output, policy)
@@ -77,16 +83,16 @@ def make_plan(graph: Graph, ranges: Ranges, options: Options) -> Plan:
 def _input_encoding(name: str, network: Network, ranges: Ranges, options: Options) -> Encoding:
     if name in network.integers:
         return Encoding(INDEX)
-    return _free_encoding(name, True, ranges, options.policy(name), ())
+    return _free_encoding(name, True, ranges, options.policy(name), options.method(name))
 
 
-def _free_encoding(name: str, traced: bool, ranges: Ranges, policy: Policy, inputs: tuple[Encoding, ...]) -> Encoding:
+def _free_encoding(name: str, traced: bool, ranges: Ranges, policy: Policy, method: Method) -> Encoding:
     """Encoding whose scale follows from what the value was on calibration data."""
     if policy.normalize == "none":
         return Encoding(policy.format)
     if not traced:
         raise AssertionError(f"{name} was put in by lowering and has no range")
-    low, high = ranges.of(name)
+    low, high = ranges.interval(name, method, policy.format)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise PlanError(f"calibration: {name} reaches {low}..{high} in FP32; normalize finite values only")
-    return Encoding(policy.format, fitting_exponent(low, high, policy.format))
+    return fit(low, high, policy, ranges.histogram(name) if method.name == "mse" else None)

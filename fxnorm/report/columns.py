@@ -39,6 +39,8 @@ class Column:
         Whether it is aligned to the left; numbers are not.
     name
         Whether its cells are names, which may be cut.
+    longest
+        Width to which they are cut in any case.
     prose
         Whether its cells are sentences, which may go on in the next line; the last column only.
     alert
@@ -50,6 +52,7 @@ class Column:
     rank: int = 0
     left: bool = False
     name: bool = False
+    longest: int = LONGEST_NAME
     prose: bool = False
     alert: frozenset[int] = frozenset()
 
@@ -60,7 +63,7 @@ class Column:
     def width(self) -> int:
         """Width at which everything is seen that is ever shown."""
         longest = max([cells_of(cell) for cell in self.cells], default=0)
-        return max(cells_of(self.heading), min(longest, LONGEST_NAME) if self.name else longest)
+        return max(cells_of(self.heading), min(longest, self.longest) if self.name else longest)
 
     @property
     def least(self) -> int:
@@ -78,11 +81,22 @@ def cells_of(text: str) -> int:
 
 
 def console() -> Console:
-    """Standard output."""
+    """Standard output; a reader of it that went away is the caller's business."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704  called where the error is handled
+
+    shown = sys.stdout.isatty()
+    return Output(
+        file=sys.stdout,
+        width=None if shown else PIPE_WIDTH,
+        force_terminal=None if shown else False,  # what is read by programs does not depend on FORCE_COLOR
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
 def fitted(columns: Sequence[Column], width: int) -> tuple[list[Column], list[int]]:
@@ -120,7 +134,7 @@ def print_table(out: Console, columns: Sequence[Column], title: str = "") -> Non
         print_line(out, title, "bold")
     headings = [Text(column.heading) for column in kept]
     out.print(_line(headings, kept, widths), style="bold", soft_wrap=True)
-    out.print("─" * total, soft_wrap=True)
+    out.print(("─" if out.encoding.startswith("utf") else "-") * total, soft_wrap=True)
     texts = [
         shortened(column.cells, width) if column.name else column.cells
         for column, width in zip(kept, widths, strict=True)

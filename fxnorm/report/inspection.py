@@ -12,9 +12,12 @@ from fxnorm.lowering.lower import lower
 from fxnorm.lowering.operators import LOWERINGS
 from fxnorm.planning.plan import Layer, Plan
 from fxnorm.report.columns import Column, console, print_line, print_table
-from fxnorm.report.record import accumulator_record, layer_head, plan_head, value_record
+from fxnorm.report.record import accumulator_record, layer_head, plan_head, stage_records, value_record
 from fxnorm.report.table import headline, power, short_op
-from fxnorm.report.text import common_prefix
+from fxnorm.report.text import labels
+
+WHOLE_NAME = 300
+"""A layer's name is shown up to here, for somebody may want to copy it."""
 
 
 def model_record(graph: Graph) -> dict[str, Any]:
@@ -74,7 +77,7 @@ def print_model(graph: Graph, *, where: str) -> None:
         layers = record["layers"]
         out.print()
         columns = [
-            Column("layer", [layer["name"] for layer in layers], left=True, name=True),
+            Column("layer", [layer["name"] for layer in layers], left=True, name=True, longest=WHOLE_NAME),
             Column("op", [short_op(layer["op"]) for layer in layers], left=True, name=True),
             Column("shape", [extent(layer["shape"]) for layer in layers], left=True, rank=1),
         ]
@@ -99,7 +102,12 @@ def plan_record(plan: Plan) -> dict[str, Any]:
 
 def _layer(plan: Plan, layer: Layer) -> dict[str, Any]:
     accumulator = accumulator_record(layer)
-    return {**layer_head(plan, layer), **({} if accumulator is None else {"accumulator": accumulator})}
+    stages = stage_records(layer)
+    return {
+        **layer_head(plan, layer),
+        **({} if accumulator is None else {"accumulator": accumulator}),
+        **({"stages": stages} if stages else {}),
+    }
 
 
 def print_plan(plan: Plan, *, where: str) -> None:
@@ -111,12 +119,11 @@ def print_plan(plan: Plan, *, where: str) -> None:
     print_line(out, f"plan {plan.digest}")
     out.print()
     layers = record["layers"]
-    prefix = common_prefix([layer["name"] for layer in layers])
-    rows = [{**entry, "op": "Input", "kernel": "quantize"} for entry in record["inputs"]]
-    rows += [{**layer, "name": layer["name"].removeprefix(prefix)} for layer in layers]
+    names, left_out = labels([layer["name"] for layer in layers])
+    rows = [{**entry, "op": "Input", "kernel": "quantize"} for entry in record["inputs"]] + layers
     accumulators = [row.get("accumulator") for row in rows]
     columns = [
-        Column("layer", [row["name"] for row in rows], left=True, name=True),
+        Column("layer", [*plan.inputs, *names], left=True, name=True),
         Column("op", [short_op(row["op"]) for row in rows], left=True, name=True),
         Column("kernel", [row["kernel"] for row in rows], left=True, rank=3),
         Column("shape", [extent(row["shape"]) for row in rows], left=True, rank=2),
@@ -128,8 +135,8 @@ def print_plan(plan: Plan, *, where: str) -> None:
         Column("", ["" if a is None else a["proof"] for a in accumulators], left=True, rank=4),
     ]
     print_table(out, columns)
-    if prefix:
-        print_line(out, f"names of layers without their common beginning {prefix}", "dim")
+    if left_out:
+        print_line(out, f"names without {left_out}; --json has them in full", "dim")
     total = sum(math.prod(layer["shape"]) for layer in layers)
     print_line(out, f"{len(layers)} layers, {total:,} values a sample")
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
 
+from fxnorm.diagnosis import diagnose
 from fxnorm.evaluation import Evaluation
 from fxnorm.fixed.format import Format, Overflow, Rounding
-from fxnorm.metrics import Error, ValueReport
+from fxnorm.metrics import Error, Usage, ValueReport
 from fxnorm.planning.plan import Layer, Plan
 
 if TYPE_CHECKING:
     from fxnorm.data import Data
+
+HISTOGRAM_PARTS: Final = 64
 
 
 def run_record(evaluation: Evaluation, data: Data) -> dict[str, Any]:
@@ -97,6 +102,12 @@ def layer_records(evaluation: Evaluation) -> list[dict[str, Any]]:
         accumulator = accumulator_record(layer)
         if accumulator is not None:
             record["accumulator"] = {**accumulator, "overflow_count": report.usage.accumulator_overflow}
+        stages = stage_records(layer)
+        for name, stage in stages.items():
+            stage["overflow_count"] = report.usage.stages.get(name, 0)
+        if "variance" in stages:
+            stages["variance"]["negative_count"] = report.usage.stages.get("negative variance", 0)
+        record.update({"stages": stages} if stages else {})
         records.append(record)
     return records
 
@@ -113,8 +124,8 @@ def value_record(plan: Plan, name: str) -> dict[str, Any]:
         "output": name,
         "shape": list(value.shape),
         "format": str(value.encoding.format),
-        "scale": value.encoding.scale,
-        "offset": value.encoding.offset,
+        "scale": _double(lambda: value.encoding.scale),
+        "offset": _double(lambda: value.encoding.offset),
     }
 
 
@@ -122,6 +133,11 @@ def accumulator_record(layer: Layer) -> dict[str, Any] | None:
     """Accumulator of a layer, where it has one."""
     format_ = layer.kernel.accumulator_format()
     return None if format_ is None else {"format": str(format_), "proof": layer.kernel.accumulator_proof()}
+
+
+def stage_records(layer: Layer) -> dict[str, dict[str, Any]]:
+    """Stages of a layer before its last one, where they have formats of their own."""
+    return {name: {"format": str(format_)} for name, format_ in layer.kernel.inner_formats().items()}
 
 
 def _counts(plan: Plan, value: str, report: ValueReport) -> dict[str, Any]:
@@ -133,10 +149,28 @@ def _counts(plan: Plan, value: str, report: ValueReport) -> dict[str, Any]:
         "overflow_count": usage.overflow,
         "overflow_fraction": usage.overflow / count,
         "at_limit_fraction": usage.at_limit / count,
-        "min": math.ldexp(usage.low, -format_.fraction_bits),
-        "max": math.ldexp(usage.high, -format_.fraction_bits),
+        "at_low_fraction": usage.at_low / count,
+        "at_high_fraction": usage.at_high / count,
+        "min": _double(lambda: math.ldexp(usage.low, -format_.fraction_bits)),
+        "max": _double(lambda: math.ldexp(usage.high, -format_.fraction_bits)),
         "bits_used": usage.bits_used(format_.signed),
+        "histogram": histogram(usage),
+        "diagnosis": [asdict(finding) for finding in diagnose(report, format_)],
     }
+
+
+def histogram(usage: Usage) -> list[int]:
+    """How many codes lie in each of 64 equal parts of the format's range, the lowest first; one count a code where there are fewer."""
+    parts = min(HISTOGRAM_PARTS, max(len(usage.histogram), 1))
+    return [int(part) for part in usage.histogram.reshape(parts, -1).sum(axis=1)]
+
+
+def _double(compute: Callable[[], float]) -> float | None:
+    """A number, or None where a double cannot hold it: a format may have its point thousands of bits away."""
+    try:
+        return finite(compute())
+    except OverflowError:
+        return None
 
 
 def finite(number: float) -> float | None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fxnorm.evaluation import Evaluation
 from fxnorm.planning.plan import Plan
 from fxnorm.report.columns import Column, console, print_line, print_table
 from fxnorm.report.record import data_format, layer_records, output_record
-from fxnorm.report.text import common_prefix
+from fxnorm.report.text import labels
 
 if TYPE_CHECKING:
     from fxnorm.data import Data
 
+UNKNOWN = "?"
 SHORT_WORDS = (("Normalization", "Norm"), ("Average", "Avg"))
 
 
@@ -29,20 +31,20 @@ def print_run(evaluation: Evaluation, data: Data, *, where: str) -> None:
     """
     out = console()
     plan = evaluation.plan
-    count = evaluation.samples
+    same = data.sha256 == plan.data_sha256
     print_line(out, f"{where}: {headline(plan)}", "bold")
-    print_line(out, f"{count} sample{'s' if count != 1 else ''} of {data.description}, calibrated on {plan.data}")
-    print_line(out, f"plan {plan.digest[:16]}")
+    print_line(out, f"data: {data.description}; calibrated on {'the same' if same else plan.data}")
+    print_line(out, f"plan: {plan.digest[:16]}")
     out.print()
-    records = layer_records(evaluation)
-    names = [layer.name for layer in plan.layers]
-    prefix = common_prefix(names)
-    print_table(out, layer_columns(records, prefix, evaluation))
-    if prefix:
-        print_line(out, f"names of layers without their common beginning {prefix}", "dim")
+    names, left_out = labels([layer.name for layer in plan.layers])
+    print_table(out, layer_columns(evaluation, [*plan.inputs, *names]))
+    if left_out:
+        print_line(out, f"names without {left_out}; --json has them in full", "dim")
     out.print()
     print_table(out, output_columns(evaluation))
     out.print()
+    count = evaluation.samples
+    print_line(out, f"compared with FP32 on {count} sample{'s' if count != 1 else ''}")
     if evaluation.accuracy is not None:
         words = {"fp32": "FP32", "fixed": "fixed point"}
         text = ", ".join(f"{words[who]} {share:.1%}" for who, share in evaluation.accuracy.items())
@@ -57,14 +59,10 @@ def headline(plan: Plan) -> str:
     return f"{format_} ({format_.describe()}; {modes}), normalize {plan.options['normalize']}"
 
 
-def layer_columns(records: list[dict[str, Any]], prefix: str, evaluation: Evaluation) -> list[Column]:
-    """One row a value of the plan."""
+def layer_columns(evaluation: Evaluation, names: Sequence[str]) -> list[Column]:
+    """One row a value of the plan, under these names."""
     plan = evaluation.plan
-    names = [str(record["name"]) for record in records]
-    names = [
-        name if record["op"] == "Input" else name.removeprefix(prefix)
-        for name, record in zip(names, records, strict=True)
-    ]
+    records = layer_records(evaluation)
     widths = [plan.values[record["output"]].encoding.format.width for record in records]
     columns = [
         Column("layer", names, left=True, name=True),
@@ -93,6 +91,17 @@ def layer_columns(records: list[dict[str, Any]], prefix: str, evaluation: Evalua
             row for row, entry in enumerate(accumulators) if entry is not None and entry["overflow_count"]
         )
         columns.append(Column("accumulator", cells, rank=6 if not alert else 1, left=True, alert=alert))
+    stages = [stages_text(record.get("stages", {})) for record in records]
+    if any(stages):
+        alert = frozenset(row for row, text in enumerate(stages) if text)
+        columns.append(Column("lost in stages", stages, rank=1, left=True, alert=alert))
+    # Overflow has a column of its own.
+    findings = [
+        "; ".join(finding["text"] for finding in record["diagnosis"] if finding["problem"] != "overflow")
+        for record in records
+    ]
+    if any(findings):
+        columns.append(Column("diagnosis", findings, rank=2, left=True, prose=True))
     return columns
 
 
@@ -127,6 +136,13 @@ def accumulator_text(accumulator: dict[str, Any]) -> str:
     return f"{accumulator['format'].split(':')[0]}" + (f", {overflowed} overflows" if overflowed else "")
 
 
+def stages_text(stages: dict[str, dict[str, Any]]) -> str:
+    """What stages before the last one could not hold, and variances below zero; empty where there was nothing."""
+    counts = {name: stage["overflow_count"] for name, stage in stages.items()}
+    counts["variance < 0"] = stages.get("variance", {}).get("negative_count", 0)
+    return ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+
+
 def _layer_sqnr(evaluation: Evaluation, value: str) -> str:
     error = evaluation.reports[value].error
     return "" if error is None else decibels(error.sqnr_db)
@@ -137,14 +153,20 @@ def decibels(ratio: float) -> str:
     return "exact" if ratio == math.inf else f"{ratio:.1f}"
 
 
-def power(scale: float) -> str:
+def power(scale: float | None) -> str:
     """A power of two as such."""
+    if scale is None:
+        return UNKNOWN
+    if scale == 1.0:
+        return "1"
     exponent = math.log2(scale) if scale > 0.0 else math.nan
     return f"2^{int(exponent)}" if exponent.is_integer() else f"{scale:g}"
 
 
-def number(value: float) -> str:
+def number(value: float | None) -> str:
     """A number in five figures."""
+    if value is None:
+        return UNKNOWN
     return f"{value:.5g}"
 
 

@@ -4,7 +4,8 @@ A node test is a model of one operator (or, named `*_expanded`, of the operators
 are expected. Its parameters (weights, bounds, shapes) are inputs of the model; here they become constants, as in a network:
 
 * the first floating-point input stays data, everything else becomes a constant;
-* operators of several data inputs (`SEVERAL`) also run with the last floating-point input as data, and with all of them.
+* operators of several data inputs (`SEVERAL`) also run with the last floating-point input as data, and with all of them;
+* those whose data may be integers (`INTEGERS`) also run with these as data.
 
 Integer cases of operators that only move or compare run too, on the same numbers as float32: their results are the same numbers.
 """
@@ -28,6 +29,8 @@ Array = np.ndarray
 SEVERAL = frozenset(
     {"Add", "Concat", "Div", "Gemm", "MatMul", "Max", "Mean", "Min", "Mul", "PRelu", "Sub", "Sum", "Where"}
 )
+# Operators with an input of integers that may be computed: what is looked up, what becomes floating point.
+INTEGERS = {"Cast": 0, "Gather": 1}
 # Operators every result of which is one of their inputs, or a constant of theirs.
 CHOOSING = frozenset({"Clip", "Max", "MaxPool", "Min", "Where"}) | {
     name for name, operator in LOWERINGS.items() if operator.kernel in {"movement", "concat"}
@@ -124,6 +127,13 @@ def _array(value: Any) -> Any:
     return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
 
 
+def is_integer(array: Any) -> bool:
+    """Whether something is a tensor of integers, those of 2 and 4 bits included."""
+    return isinstance(array, np.ndarray | np.generic) and (
+        array.dtype.kind in "iu" or array.dtype.name in {"int2", "int4", "uint2", "uint4"}
+    )
+
+
 def _out_of_scope(model: onnx.ModelProto, operator: str, inputs: list[Any], outputs: list[Any]) -> str | None:
     """Why a case cannot be a fixed-point computation; None where it can."""
     arrays = [*inputs, *outputs]
@@ -131,11 +141,13 @@ def _out_of_scope(model: onnx.ModelProto, operator: str, inputs: list[Any], outp
         return "not a float case: sequences and optional values"
     if any(array.dtype.kind in "OSU" for array in arrays):
         return "not a float case: strings"
-    floats = any(map(is_float, inputs)) and any(map(is_float, outputs))
+    source = inputs[INTEGERS[operator]] if operator in INTEGERS else None
+    floats = any(map(is_float, outputs)) and (any(map(is_float, inputs)) or is_integer(source))
     if not floats and not (operator in CHOOSING and _retypable(model, inputs, outputs)):
         return "not a float case: integers, booleans or floats of 8 bits and fewer, in or out"
-    if not all(np.all(np.isfinite(array.astype(np.float64))) for array in arrays if is_float(array)):
-        return "an input or an expected output is not finite"
+    judged = [*list(filter(is_float, inputs))[:1], *filter(is_float, outputs)]
+    if not all(np.all(np.isfinite(array.astype(np.float64))) for array in judged):
+        return "the data or the expected output is not finite"
     return None
 
 
@@ -144,20 +156,23 @@ def _runs(
 ) -> Iterator[NodeRun]:
     model = onnx.ModelProto()
     model.CopyFrom(source)
-    retyped = not any(map(is_float, inputs))
+    retyped = not any(map(is_float, (*inputs, *outputs)))
     if retyped:
         _retype(model, inputs, outputs)
     names = [value.name for value in model.graph.input]
+    given = dict(zip(names, inputs, strict=True))
     expected = {
         value.name: np.asarray(array)
         for value, array in zip(model.graph.output, outputs, strict=True)
         if is_float(array)
     }
     floats = [key for key, array in zip(names, inputs, strict=True) if is_float(array)]
-    given = dict(zip(names, inputs, strict=True))
-    choices = {"": floats[:1]}
+    whole = [key for key in names[INTEGERS.get(operator, len(names)) :][:1] if is_integer(given[key])]
+    choices = {"": floats[:1]} if floats else {}
     if operator in SEVERAL and len(floats) > 1:
         choices = {"[all]": floats} if retyped else {"[first]": floats[:1], "[last]": floats[-1:], "[all]": floats}
+    if whole:
+        choices["[integers]"] = whole
     for suffix, data in choices.items():
         yield NodeRun(
             name + suffix,

@@ -133,3 +133,46 @@ def test_accumulators_around_and_beyond_the_width_of_the_host(width, signed, ove
     b = np.array([[(1 << 31) - 1], [-(1 << 31)], [1], [-7]])
     check(a, b, np.array([-3]), accumulator)
     check(a, np.abs(b), np.array([(1 << 62) - 1]), accumulator)
+
+
+@pytest.mark.parametrize("rounding", list(Rounding))
+@pytest.mark.parametrize(
+    ("product_bits", "product_format"),
+    [
+        (4, Format(60, 20)),  # products move 36 places to the left, out of 64 bits, before they are clamped
+        (4, Format(12, -28, True, Rounding.RND, Overflow.WRAP)),
+        (40, Format(8, 40)),  # 72 places to the right: nothing is left but a sign
+        (40, Format(4, 27)),  # 63 places
+        (40, Format(4, 28)),  # 64 places
+        (40, Format(4, 26, True, Rounding.RND, Overflow.WRAP)),  # 62 places
+    ],
+)
+def test_products_whose_format_lies_far_from_them(product_bits, product_format, rounding):
+    rng = np.random.default_rng(product_bits)
+    a = rng.integers(-(1 << 19), 1 << 19, (1, 3, 6))
+    b = rng.integers(-(1 << 19), 1 << 19, (1, 6, 3))
+    a[0, 0], b[0, :, 0] = -(1 << 31), -(1 << 30)
+    product = product_format.with_modes(rounding)
+    for accumulator in (Format(20, 20 - product.fraction_bits), Format(30, 30 - product.fraction_bits + 3)):
+        check(a, b, np.array([1]), replay.Accumulator(accumulator, product_bits, product))
+
+
+def test_the_compiled_loops_and_the_stepwise_one_are_the_same_bits():
+    """Every drawn case that 64 bits hold, once compiled and once in NumPy, batches broadcast on either side."""
+
+    @given(formats(2, 12), formats(2, 12), st.sampled_from(MODES), st.none() | formats(2, 20), st.integers(-6, 2), st.data())
+    @settings(max_examples=80)
+    def drawn(x, w, modes, product_format, point, data):
+        fraction = x.fraction_bits + w.fraction_bits + data.draw(st.sampled_from([0, 0, -3, 2]))
+        width = max(2, x.width + w.width + point)
+        accumulator = replay.Accumulator(Format(width, width - fraction, True, *modes), x.fraction_bits + w.fraction_bits, product_format)
+        shapes = data.draw(st.sampled_from([((1, 2, 5), (3, 5, 4)), ((3, 2, 5), (5, 4)), ((2, 1, 2, 5), (1, 3, 5, 1)), ((2, 5), (5, 9))]))
+        a, b = data.draw(codes(x, shapes[0])), data.draw(codes(w, shapes[1]))
+        bias = data.draw(codes(Format(min(width, 32), 4), (shapes[1][-1],)))
+        got, count = replay.accumulate(a, b, bias, accumulator)
+        start = np.broadcast_to(accumulator.start(bias.astype(object)), got.shape).copy()
+        wanted, lost = replay.stepwise(a.astype(object), b.astype(object), start, accumulator)
+        assert np.array_equal(got, wanted.astype(np.int64))
+        assert count == lost
+
+    drawn()

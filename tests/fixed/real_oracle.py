@@ -85,7 +85,8 @@ def onnx_value(name, x, parameters, bits=None):
         if isinstance(value, Fraction) or value in (math.inf, -math.inf):
             return value
         sign, mantissa, exponent, _ = mpmath.mpf(value)._mpf_
-    return Fraction(-mantissa if sign else mantissa) * Fraction(2) ** exponent
+    # e^(10^9) as a fraction would not end; nothing distinguishes it here from 2^20000.
+    return Fraction(-mantissa if sign else mantissa) * Fraction(2) ** min(max(exponent, -20000), 20000)
 
 
 def taken_apart(value):

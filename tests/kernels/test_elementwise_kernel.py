@@ -156,7 +156,9 @@ def test_any_decided_fields_do_what_they_are_documented_to_do(function, first, s
         bound=bound,
     )
     mask = np.array([[True, False, True]]) if function == "select" else None
-    kernel = Elementwise(function, (None,) * count, shifts, (1, -1)[:count], parameters, mask, stage, bound)
+    kernel = Elementwise(
+        function, (None,) * count, shifts, (1, -1)[:count], parameters, mask, stage, bound, (1,) * count, (0,) * count
+    )
     inputs = [data.draw(codes(x, (2, 1, 3))) for _ in range(count)]
     got, tally = executed(kernel, inputs)
     wanted = run(kernel, inputs)

@@ -115,3 +115,22 @@ def test_a_narrow_constant_meets_wide_data(bits):
     policy = Policy(Format(32, 24), Format(bits, 1))
     kernel = MatMulOperation(k, left).decide([x], Encoding(policy.format), policy)
     agree(kernel, [rng.integers(-(1 << 31), 1 << 31, (1, k, 2))])
+
+
+@given(encodings(2, 20), encodings(2, 20), encodings(2, 20), st.sampled_from(["none", "constant", "input"]), st.data())
+@settings(max_examples=80)
+def test_factors_and_addends_of_a_gemm(a, b, c, kind, data):
+    """alpha · acc + beta · c, exact, then the one rounding: drawn factors, addends of one row, one column, all, or one number."""
+    alpha, beta = (data.draw(st.sampled_from([1.0, 0.5, -0.3, 2.75, 100.0])) for _ in range(2))
+    shape = data.draw(st.sampled_from([(3, 2), (2,), (3, 1), (1,), ()]))
+    addend = data.draw(reals(shape)) if kind == "constant" else None
+    operation = MatMulOperation(4, alpha=alpha, beta=beta, adds=kind != "none", addend=addend)
+    policy = Policy(data.draw(formats(2, 20)), data.draw(formats(2, 20)), normalize=data.draw(st.sampled_from(["none", "pow2"])))
+    y = near(data.draw, top(a) + top(b) + 1, policy.format)
+    encoded = [a, b, c] if kind == "input" else [a, b]
+    kernel = operation.decide(encoded, y, policy)
+    inputs = [data.draw(codes(a.format, (2, 3, 4))), data.draw(codes(b.format, (2, 4, 2)))]
+    if kind == "input":
+        inputs.append(data.draw(codes(c.format, (2, *shape))))
+    _, wanted = agree(kernel, inputs)
+    assert wanted.accumulator_overflow == 0

@@ -192,3 +192,10 @@ def test_scale_and_shift_reports_its_accumulator():
     assert isinstance(kernel, ScaleAndShift)
     assert kernel.accumulator_format() is kernel.accumulator
     assert kernel.accumulator_proof() == "cannot overflow"
+
+
+def test_the_bound_of_a_rescale_covers_the_product_without_its_bias():
+    """A bias that cancels half of the product must not hide how large the product gets: faster arithmetic relies on the bound."""
+    x = Encoding(Format(12, 12, False))
+    kernel = ScaleOperation(np.array([1.0]), np.array([-2048.0])).decide([x], x, Policy(x.format, Format(8, 4)))
+    assert kernel.bound >= 4095 * int(kernel.multiplier[0])

@@ -32,12 +32,13 @@ def run(kernel, inputs):
 
 
 def stage(rescale, accumulator, shift=None):
-    """overflow(clip(round(accumulator / (divisor · 2**shift)))) of every element; codes and how many overflowed."""
+    """overflow(clip(round((accumulator - origin) · multiplier / (divisor · 2**shift) + zero))) of every element; codes, how many overflowed."""
     lost = 0
 
     def one(acc, places, divisor):
         nonlocal lost
-        code = rounded(Fraction(acc) / int(divisor) / power(places), rescale.output.rounding)
+        scaled = Fraction((acc - rescale.origin) * rescale.multiplier) / int(divisor) / power(places)
+        code = rounded(scaled + rescale.zero, rescale.output.rounding)
         if rescale.low is not None:
             code = max(code, rescale.low)
         if rescale.high is not None:
@@ -65,6 +66,11 @@ def accumulate(start, terms, accumulator, product_bits, product=None):
     """
     total, _ = fitted(start, accumulator)
     lost = 0
+    if product is None and product_bits == accumulator.fraction_bits:  # nothing to round: plain integers, for speed
+        for term in terms:
+            total, changed = fitted(total + term, accumulator)
+            lost += changed
+        return total, lost
     for term in terms:
         value = Fraction(term) * power(-product_bits)
         if product is not None:
@@ -127,7 +133,7 @@ def linear(kernel, inputs):
             for tap in each(window.kernel):
                 at = [p * s + t * d - a for p, s, t, d, a in zip(position, window.strides, tap, window.dilations, window.pads_begin, strict=True)]
                 inside = all(0 <= i < length for i, length in zip(at, spatial, strict=True))
-                yield weights[(o, c, *tap)] * (frames[(n, first + c, *at)] if inside else 0)
+                yield weights[(o, c, *tap)] * (frames[(n, first + c, *at)] if inside else kernel.padding)
 
     acc = np.empty((len(frames), len(bias), *output), dtype=object)
     for index in each(acc.shape):
@@ -150,17 +156,27 @@ def operands(constants, inputs):
 
 
 def matmul(kernel, inputs):
-    """Matrix product, k ascending."""
-    a, b = operands((kernel.left, kernel.right), inputs)
+    """Matrix product, k ascending; then, for a Gemm, factors and addend."""
+    used = sum(constant is None for constant in (kernel.left, kernel.right))
+    a, b = operands((kernel.left, kernel.right), inputs[:used])
     a = a[..., None, :] if kernel.vector_left else a
     b = b[..., :, None] if kernel.vector_right else b
-    a, b = aligned(a, b)
+    a, b = (mapped(lambda code, zero=zero: code - zero, codes) for codes, zero in zip(aligned(a, b), kernel.zeros, strict=True))
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     a, b = np.broadcast_to(a, (*batch, *a.shape[-2:])), np.broadcast_to(b, (*batch, *b.shape[-2:]))
     sums = _Sums(kernel)
     acc = np.empty((*batch, a.shape[-2], b.shape[-1]), dtype=object)
     for *where, m, n in each(acc.shape):
         acc[(*where, m, n)] = sums.total(0, (a[(*where, m, k)] * b[(*where, k, n)] for k in range(a.shape[-1])))
+    gemm = kernel.combination
+    if gemm is not None:
+        up, c_up = gemm.shifts
+        if gemm.addend is not None:
+            acc = mapped(lambda total, c: total * gemm.alpha * 2**up + c, *aligned(acc, box(gemm.addend)[None]))
+        elif len(inputs) > used:
+            acc = mapped(lambda total, c: total * gemm.alpha * 2**up + c * gemm.beta * 2**c_up, *aligned(acc, inputs[used]))
+        else:
+            acc = mapped(lambda total: total * gemm.alpha * 2**up, acc)
     shape = list(acc.shape)
     if kernel.vector_right:
         del shape[-1]
@@ -171,7 +187,10 @@ def matmul(kernel, inputs):
 
 def elementwise(kernel, inputs):
     """f of operands that are moved to the left first."""
-    terms = aligned(*operands(kernel.operands, inputs))
+    terms = [
+        mapped(lambda code, zero=zero, m=m: (code - zero) * m, codes)
+        for codes, zero, m in zip(aligned(*operands(kernel.operands, inputs)), kernel.zeros, kernel.multipliers, strict=True)
+    ]
     if kernel.function == "select":
         mask = np.asarray(kernel.mask, dtype=object)[None]
         terms = aligned(mask, *terms)
@@ -268,7 +287,7 @@ def reduce(kernel, inputs):
     kept = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape))
     groups = {index: [] for index in each(kept)}
     for index in each(x.shape):
-        groups[tuple(0 if axis in axes else i for axis, i in enumerate(index))].append(x[index])
+        groups[tuple(0 if axis in axes else i for axis, i in enumerate(index))].append(x[index] - kernel.zero)
     how = {
         "max": max,
         "min": min,
@@ -300,18 +319,31 @@ def _exponential(kernel, d):
         return 2**kernel.bits
     t = min(d, kernel.limit) * kernel.log2e // 2**kernel.log2e_shift
     whole, fraction = divmod(t, 2**kernel.bits)
-    return blocks.exp2(kernel.exponential, fraction) // 2**whole
+    return blocks.exp2(kernel.exponential, fraction) // 2**whole if whole <= kernel.bits else 0
 
 
 def softmax(kernel, inputs):
-    """e · (1 / Σ e)."""
+    """e · (1 / Σ e), of scores on which the mask was put."""
     (x,) = inputs
+    if kernel.mask is not None:
+        x = _masked(kernel.mask, x)
     acc = np.empty(x.shape, dtype=object)
     for group, _, exponentials in _softmax_groups(kernel, x):
         mantissa, exponent = blocks.reciprocal(kernel.reciprocal, sum(exponentials))
         for index, e in zip(group, exponentials, strict=True):
             acc[index] = e * mantissa * 2 ** (kernel.fraction_bits - exponent)
     return finish(kernel.stage, acc)
+
+
+def _masked(mask, x):
+    """Scores moved to the step of the biases, zeros where they do not count, biases added: in Python integers, one by one."""
+    z = np.empty(x.shape, dtype=object)
+    counts = None if mask.keep is None else np.broadcast_to(mask.keep, x.shape[1:])
+    bias = None if mask.bias is None else np.broadcast_to(mask.bias, x.shape[1:])
+    for index in each(x.shape):
+        value = int(x[index]) * 2**mask.shift if counts is None or counts[index[1:]] else 0
+        z[index] = value + (0 if bias is None else int(bias[index[1:]]))
+    return z
 
 
 def log_softmax(kernel, inputs):
@@ -367,7 +399,7 @@ def _sources(move, shape):
 
             def spread(index):
                 hit = all(i % f == 0 for i, f in zip(index, move.factors, strict=True))
-                return tuple(i // f for i, f in zip(index, move.factors, strict=True)) if hit else 0
+                return tuple(i // f for i, f in zip(index, move.factors, strict=True)) if hit else move.code
 
             return out, spread
         case "Broadcast":
