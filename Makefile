@@ -35,7 +35,7 @@ define environment
 	fi
 endef
 
-.PHONY: help venv demo test test-slow test-all lint types format conformance examples clean
+.PHONY: help venv demo test test-slow test-all lint types format conformance bench accuracy examples clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,12 @@ format: $(INSTALLED_DEV) ## let ruff format the code and mend what it can
 
 conformance: $(INSTALLED_DEV) ## run the ONNX backend node tests; rewrite the table in docs/operators.md
 	$(PY) tests/conformance/run.py --table docs/operators.md
+
+bench: $(INSTALLED_DEV) ## measure the speed against onnxruntime and others; rewrite docs/benchmarks.md
+	$(PY) -m benchmarks.run --page docs/benchmarks.md
+
+accuracy: $(INSTALLED) ## run the trained examples at q5.3, with normalization and without; rewrite docs/accuracy.md
+	$(PY) examples/accuracy.py --page docs/accuracy.md
 
 examples: $(INSTALLED_TORCH) ## train the examples anew (PyTorch, in its own .venv-examples)
 	$(TORCH_VENV)/bin/python examples/train_digits.py

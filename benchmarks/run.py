@@ -41,6 +41,7 @@ def reference(path: Path) -> object:
 
 
 def inputs_of(graph: Graph, samples: Array) -> dict[str, Array]:
+    """Samples as the simulator takes them."""
     name = graph.inputs[0]
     return {name: samples.reshape(-1, *graph.shape(name))}
 
@@ -64,6 +65,7 @@ def network(
 
 
 def networks() -> Iterator[Row]:
+    """Whole networks against their own FP32."""
     rng = np.random.default_rng(0)
     images = rng.uniform(0, 255, (200, 32, 32, 3)).astype(np.float32)
     cases = (
@@ -141,7 +143,7 @@ def dense() -> Iterator[Row]:
         )
 
 
-def _fxpmath(a: Array, b: Array):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _fxpmath(a: Array, b: Array):  # type: ignore[no-untyped-def]
     from fxpmath import Fxp
 
     def work(rows: int) -> None:
@@ -156,7 +158,7 @@ def _fxpmath(a: Array, b: Array):  # type: ignore[no-untyped-def]  # noqa: ANN20
     return work
 
 
-def _apytypes(a: Array, b: Array):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _apytypes(a: Array, b: Array):  # type: ignore[no-untyped-def]
     import apytypes
     from apytypes import APyFixedAccumulatorContext, APyFixedArray, OverflowMode, QuantizationMode
 

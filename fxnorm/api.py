@@ -18,7 +18,7 @@ from fxnorm.metrics import Error
 from fxnorm.planning import storage
 from fxnorm.planning.options import Options
 from fxnorm.planning.plan import Plan
-from fxnorm.samples import bind_to_graph
+from fxnorm.samples import bind_to
 from fxnorm.simulation import Result, merged, simulate
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def calibrate(graph: Graph, samples: Samples, *, histograms: bool = True) -> Ran
     DataError
         If the samples do not fit the model's inputs.
     """
-    inputs = bind_to_graph(samples, graph)
+    inputs = bind_to(graph, samples)
     count = len(next(iter(inputs.values())))
     size = chunk_size(graph)
     chunks = ({name: array[start : start + size] for name, array in inputs.items()} for start in range(0, count, size))
@@ -128,7 +128,7 @@ def reference(graph: Graph, samples: Samples) -> dict[str, Array]:
     """Outputs of the FP32 model by name, the samples on the first axis."""
     from fxnorm.graph.reference import Reference
 
-    inputs = bind_to_graph(samples, graph)
+    inputs = bind_to(graph, samples)
     return {name: merged(array) for name, array in Reference(graph).run(inputs).items()}
 
 

@@ -46,7 +46,8 @@ _PLAN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--normalize",
         metavar="HOW",
-        help="none (plain format) or pow2 (a power of two per tensor, weights per channel).  [default: pow2]",
+        help="none (plain format), pow2 (a power of two per tensor, weights per channel) or affine (any scale and offset: "
+        "a multiplier and an adder per output).  [default: pow2]",
     ),
     click.option(
         "--calibration",

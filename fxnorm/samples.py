@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 
 from fxnorm.arrays import StoredArray
 from fxnorm.errors import DataError
 from fxnorm.graph.graph import Value
-from fxnorm.stored_samples import LABELS, StoredSamples
-
-if TYPE_CHECKING:
-    from fxnorm.graph.graph import Graph
+from fxnorm.stored_samples import LABELS, Inputs, StoredSamples
 
 Array = np.ndarray
 
@@ -22,8 +19,8 @@ WHERE: Final = "samples"
 
 
 @dataclass(frozen=True, slots=True)
-class _Inputs:
-    """Inputs of a model that is no graph any more, as far as samples are concerned."""
+class _PlannedInputs:
+    """Inputs of a model that is no graph any more."""
 
     inputs: tuple[str, ...]
     values: Mapping[str, Value]
@@ -49,20 +46,20 @@ def bind(samples: Any, shapes: Mapping[str, tuple[int, ...]], integers: tuple[st
     """
     types = {name: np.dtype(np.int64 if name in integers else np.float32) for name in shapes}
     values = {name: Value(name, shape, types[name]) for name, shape in shapes.items()}
-    return bind_to_graph(samples, cast("Graph", _Inputs(tuple(shapes), values)))
+    return bind_to(_PlannedInputs(tuple(shapes), values), samples)
 
 
-def bind_to_graph(samples: Any, graph: Graph) -> dict[str, Array]:
-    """Arrays [samples, *shape] by input name, in the types of a graph's inputs; see `bind`."""
+def bind_to(model: Inputs, samples: Any) -> dict[str, Array]:
+    """Arrays [samples, *shape] by input name, in the types of a model's inputs; see `bind`."""
     if not isinstance(samples, Mapping):
-        if len(graph.inputs) != 1:
-            listed = ", ".join(repr(name) for name in graph.inputs)
+        if len(model.inputs) != 1:
+            listed = ", ".join(repr(name) for name in model.inputs)
             raise DataError(
                 f"{WHERE}: one array serves a model of one input, but this model has {listed}; give a mapping with these names"
             )
-        samples = {graph.inputs[0]: samples}
-    given = {name: _stored(name, samples[name]) for name in samples if name in graph.inputs or name != LABELS}
-    matched = StoredSamples.match(WHERE, given, graph)
+        samples = {model.inputs[0]: samples}
+    given = {name: _stored(name, samples[name]) for name in samples if name in model.inputs or name != LABELS}
+    matched = StoredSamples.match(WHERE, given, model)
     (whole,) = matched.chunks(matched.samples)
     return whole
 

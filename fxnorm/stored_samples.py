@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -15,9 +15,28 @@ from fxnorm.errors import DataError
 
 if TYPE_CHECKING:
     from fxnorm.arrays import StoredArray
-    from fxnorm.graph.graph import Graph, Value
+    from fxnorm.graph.graph import Value
 
 LABELS: Final = "labels"
+
+
+class Inputs(Protocol):
+    """What has to be known of a model to match samples with it; a `Graph` knows it."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names."""
+        ...
+
+    @property
+    def values(self) -> Mapping[str, Value]:
+        """Shape and type of each."""
+        ...
+
+    @property
+    def batch(self) -> int | None:
+        """Size of the first axis that they share; None where they share none."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +64,7 @@ class StoredSamples:
     samples: int
 
     @staticmethod
-    def match(where: str, arrays: Mapping[str, StoredArray], graph: Graph) -> StoredSamples:
+    def match(where: str, arrays: Mapping[str, StoredArray], model: Inputs) -> StoredSamples:
         """Match the arrays of one file with the model's inputs.
 
         Raises
@@ -53,19 +72,19 @@ class StoredSamples:
         DataError
             If names, shapes, types or counts do not fit.
         """
-        listed = ", ".join(repr(name) for name in graph.inputs)
-        for name in graph.inputs:
+        listed = ", ".join(repr(name) for name in model.inputs)
+        for name in model.inputs:
             if name not in arrays:
                 held = ", ".join(repr(other) for other in arrays) or "nothing"
                 raise DataError(
                     f"{where}: must hold an array for every input ({listed}), but {name!r} is missing; it holds {held}"
                 )
         for name in arrays:
-            if name not in graph.inputs and name != LABELS:
+            if name not in model.inputs and name != LABELS:
                 raise DataError(
                     f"{where}: array {name!r} is no input of the model; inputs are {listed}, and 'labels' may be added"
                 )
-        values = tuple(graph.values[name] for name in graph.inputs)
+        values = tuple(model.values[name] for name in model.inputs)
         counts = {value.name: _count(arrays[value.name], value) for value in values}
         if len(set(counts.values())) > 1:
             shown = ", ".join(f"{name!r} {count}" for name, count in counts.items())
@@ -73,10 +92,10 @@ class StoredSamples:
         for value in values:
             _check_type(arrays[value.name], value)
         samples = next(iter(counts.values()))
-        labels = None if LABELS in graph.inputs else arrays.get(LABELS)
+        labels = None if LABELS in model.inputs else arrays.get(LABELS)
         if labels is not None:
-            _check_labels(labels, samples * (graph.batch or 1))
-        return StoredSamples(where, values, {name: arrays[name] for name in graph.inputs}, labels, samples)
+            _check_labels(labels, samples * (model.batch or 1))
+        return StoredSamples(where, values, {name: arrays[name] for name in model.inputs}, labels, samples)
 
     def labels(self) -> np.ndarray:
         """Labels of this file, ``[samples · batch]``."""

@@ -64,8 +64,8 @@ def command(*arguments: object) -> list[str]:
 
 def spawn(*arguments: object, **options: Any) -> Ran:
     """Run `fxnorm` in a process of its own, its output in pipes."""
-    options = {"capture_output": True, "text": True, "timeout": 120, "check": False, **options}
-    done = subprocess.run(command(*arguments), **options)
+    options = {"capture_output": True, "text": True, "timeout": 120, **options}
+    done = subprocess.run(command(*arguments), check=False, **options)
     return Ran(done.returncode, done.stdout or "", done.stderr or "")
 
 

@@ -261,7 +261,8 @@ def test_no_format() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--rounding", "--overflow", "--normalize", "--calibration", "--batchnorm", "--accumulator", "--product-format"]
+    "option",
+    ["--rounding", "--overflow", "--normalize", "--calibration", "--batchnorm", "--accumulator", "--product-format"],
 )
 def test_words_that_are_none(option: str) -> None:
     message = simulate("m.onnx", *FORMAT, option, "sideways")
@@ -443,7 +444,7 @@ def test_read_only_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
     assert "Permission denied" in refused("simulate", "m.onnx", *FORMAT, "--json", "out.json")
 
 

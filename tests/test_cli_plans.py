@@ -145,7 +145,9 @@ def test_a_plan_for_another_batch(batch: int) -> None:
     done("plan", "m.onnx", *FORMAT, *DATA, "--batch", batch, "-o", "plan")
     record = done("simulate", "plan", *DATA, "--json", "-").json
     assert record["samples"] == 10 // batch
-    assert record["accuracy"]["fp32"] == done("simulate", "m.onnx", *FORMAT, *DATA, "--json", "-").json["accuracy"]["fp32"]
+    assert (
+        record["accuracy"]["fp32"] == done("simulate", "m.onnx", *FORMAT, *DATA, "--json", "-").json["accuracy"]["fp32"]
+    )
     assert "--batch" in run("simulate", "plan", *DATA, "--batch", "10").message
 
 
@@ -224,7 +226,10 @@ def test_inspect_says_what_is_not_supported() -> None:
     record = done("inspect", "u.onnx", "--json", "-").json
     assert [reason.split(":")[0] for reason in record["unsupported"]] == ["one (Sin)", "t\x1bo (Tan)"]
     lines = done("inspect", "u.onnx").out.splitlines()
-    assert [line.split(":")[1] for line in lines if line.startswith("not supported")] == [" one (Sin)", " t\ufffdo (Tan)"]
+    assert [line.split(":")[1] for line in lines if line.startswith("not supported")] == [
+        " one (Sin)",
+        " t\ufffdo (Tan)",
+    ]
 
 
 def test_inspect_with_another_batch() -> None:

@@ -270,7 +270,9 @@ def test_the_same_run_gives_the_same_files(path: Path, data: Path, tmp_path: Pat
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["/model/fc:0", "a/b/c", "../../evil", "a\x1b[31mb\n\x00c", "..", "ü %41 …", "a\\..\\b"])
+@pytest.mark.parametrize(
+    "name", ["/model/fc:0", "a/b/c", "../../evil", "a\x1b[31mb\n\x00c", "..", "ü %41 …", "a\\..\\b"]
+)
 def test_hostile_names_stay_names(tmp_path: Path, name: str) -> None:
     from urllib.parse import unquote
 
@@ -361,7 +363,10 @@ def test_options_from_a_file_and_the_command_line_wins(path: Path, data: Path, t
     from_file = simulate(path, "--config", config, *common).json
     options = ("--rounding", "trn", "--weight-format", "q2.8", "--normalize", "none")
     layers = ("--layer", "dense:overflow=wrap", "--layer", "dense:format=q6.2")
-    assert from_file["plan"]["digest"] == simulate(path, "--format", "q4.4", *options, *layers, *common).json["plan"]["digest"]
+    assert (
+        from_file["plan"]["digest"]
+        == simulate(path, "--format", "q4.4", *options, *layers, *common).json["plan"]["digest"]
+    )
     assert from_file["layers"][1]["format"] == "q6.2:trn,wrap"
     mixed = simulate(path, "--config", config, "--format", "q5.3", "--layer", "d*:format=q7.1", *common).json
     assert mixed["plan"]["format"] == "q5.3:trn,sat"
@@ -408,7 +413,11 @@ def test_batchnorm_stays_a_layer_where_that_is_asked_for(tmp_path: Path) -> None
     save(model(nodes, [floats("x", ["N", 3, 4, 4])], [floats("y", ["N", 2, 4, 4])], constants), tmp_path / "m.onnx")
     ops = {
         how: [layer["op"] for layer in simulate(tmp_path / "m.onnx", *FORMAT, *given, "--json", "-").json["layers"]]
-        for how, given in {"default": (), "fold": ("--batchnorm", "fold"), "rescale": ("--batchnorm", "rescale")}.items()
+        for how, given in {
+            "default": (),
+            "fold": ("--batchnorm", "fold"),
+            "rescale": ("--batchnorm", "rescale"),
+        }.items()
     }
     assert ops["default"] == ops["fold"] == ["Input", "Conv+BatchNormalization"]
     assert ops["rescale"] == ["Input", "Conv", "BatchNormalization"]
@@ -471,11 +480,11 @@ def test_the_table_says_what_the_json_says(path: Path, data: Path) -> None:
     assert "compared with FP32 on 10 samples" in text
 
 
-def test_a_pipe_gets_plain_lines_whatever_the_terminal(
-    path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pipe_gets_plain_lines_whatever_the_terminal(path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def text() -> str:
-        return "\n".join(line for line in simulate(path, *FORMAT, "--data", data).out.splitlines() if "time:" not in line)
+        return "\n".join(
+            line for line in simulate(path, *FORMAT, "--data", data).out.splitlines() if "time:" not in line
+        )
 
     plain = text()
     for name, value in {"COLUMNS": "40", "FORCE_COLOR": "1", "TERM": "dumb"}.items():

@@ -18,8 +18,9 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("fixed",),
     ("graph", "engine"),
-    ("kernels", "data"),
-    ("lowering",),
+    ("kernels", "arrays", "random_samples"),
+    ("stored_samples",),
+    ("lowering", "data", "samples"),
     ("calibration", "metrics"),
     ("planning", "diagnosis"),
     ("runtime",),
@@ -27,17 +28,18 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("evaluation",),
     ("hls", "cost", "report"),
     ("sweep",),
+    ("api", "commands"),
     ("cli",),
     ("",),
 )
 
 # Libraries that one part of the program keeps to itself.
 KEPT_BY = {
-    "onnx": {"graph", "runtime"},
+    "onnx": {"graph", "runtime", "api"},
     "onnx_ir": {"graph"},
     "google": {"graph"},
     "click": {"cli"},
-    "fxpmath": {"fixed", "simulate"},
+    "fxpmath": {"fixed", "simulation"},
     "jinja2": {"hls"},
 }
 

@@ -18,21 +18,24 @@ from fxnorm.calibration.histogram import Histogram
 Array = np.ndarray
 
 BINS: Final = 2048
+NUMBERS_A_BIN: Final = 8
+"""Numbers that a bin holds on average where there are too few for all bins: thinner histograms say nothing about a distribution."""
 
 
-def entropy_threshold(histogram: Histogram, levels: int, bins: int = BINS) -> float:
+def entropy_threshold(histogram: Histogram, levels: int) -> float:
     """Magnitude at which values are best clipped.
 
     Parameters
     ----------
     levels
         Magnitudes that the format tells apart: 128 for signed 8 bits. With as many of them as bins there is nothing to lose,
-        and nothing is clipped.
+        and nothing is clipped; so it is with fewer than 1,024 numbers at 8 bits.
 
     Returns
     -------
     At most the largest magnitude.
     """
+    bins = max(1, min(BINS, histogram.total // NUMBERS_A_BIN))
     counts, width = histogram.magnitudes(bins)
     if levels >= bins:
         return width * bins

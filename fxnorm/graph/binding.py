@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fxnorm.errors import ModelError, UsageError
-from fxnorm.graph.validation import elements
+from fxnorm.graph.tensors import elements
 
 if TYPE_CHECKING:
     import onnx_ir as ir

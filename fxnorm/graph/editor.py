@@ -51,7 +51,9 @@ class Editor(ABC):
         """Whether a value is a tensor of known type and shape."""
         import onnx_ir as ir
 
-        return isinstance(value.type, ir.TensorType) and value.shape is not None and value.shape.is_static()
+        if not isinstance(value.type, ir.TensorType) or value.type.dtype == ir.DataType.UNDEFINED:
+            return False
+        return value.shape is not None and value.shape.is_static()
 
     def is_used(self, value: ir.Value) -> bool:
         """Whether a node or a model output reads a value."""

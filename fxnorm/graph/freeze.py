@@ -26,6 +26,7 @@ INFINITE: Final[Mapping[str, tuple[int, ...] | None]] = {
     "Max": None,
     "Min": None,
     "Pad": (2,),
+    "Sub": (1,),
     "Where": (1, 2),
     **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")),
 }

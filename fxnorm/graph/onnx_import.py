@@ -59,7 +59,7 @@ def load(
     ------
     ModelError
         If the file is no sound ONNX model, its shapes do not fit together, or a weight is infinite or NaN. Infinite
-        bounds of Clip, Min and Max and infinite entries of masks (operands of Add and Where, the value of Pad) are
+        bounds of Clip, Min and Max and infinite entries of masks (operands of Add, Sub and Where, the value of Pad) are
         accepted.
     UnsupportedError
         If the shape of a value depends on the data, or an operator is unknown.

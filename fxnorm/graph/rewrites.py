@@ -14,7 +14,7 @@ from fxnorm.graph.float32 import retype
 from fxnorm.graph.modernize import MODERNIZE
 from fxnorm.graph.nodes import given, integer, label, optional, set_input
 from fxnorm.graph.sequences import SEQUENCES
-from fxnorm.graph.validation import elements
+from fxnorm.graph.tensors import elements
 
 if TYPE_CHECKING:
     import onnx_ir as ir

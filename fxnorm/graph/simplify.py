@@ -19,7 +19,7 @@ from fxnorm.graph.folding import RANDOM, evaluate, is_free
 from fxnorm.graph.inference import check_form, infer_types, schema
 from fxnorm.graph.nodes import captured_values, has_subgraph, label
 from fxnorm.graph.sequences import is_sequence
-from fxnorm.graph.validation import MAX_ELEMENTS
+from fxnorm.graph.tensors import MAX_ELEMENTS
 
 if TYPE_CHECKING:
     import numpy as np

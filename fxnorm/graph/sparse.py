@@ -8,7 +8,7 @@ import numpy as np
 
 from fxnorm.errors import ModelError
 from fxnorm.graph.model_file import first_line
-from fxnorm.graph.validation import check_tensor, elements
+from fxnorm.graph.tensors import check_tensor, elements
 
 if TYPE_CHECKING:
     import onnx

@@ -6,18 +6,17 @@ has the number of bytes its shape asks for, and no attribute divides by zero.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from fxnorm.errors import ModelError
+from fxnorm.graph.tensors import check_tensor
 
 if TYPE_CHECKING:
     import onnx
 
 OLDEST_OPSET: Final = 6
-MAX_ELEMENTS: Final = 1 << 30
 MAX_NODES: Final = 1_000_000
 MAX_DEPTH: Final = 100
 _POSITIVE: Final = frozenset(
@@ -57,43 +56,6 @@ def validate(proto: onnx.ModelProto) -> None:
         _check_declared(function.output, known, where)
     _check_graph(proto.graph, frozenset(), "graph")
     _check_expansion(proto, functions)
-
-
-def elements(dims: Iterable[int], where: str) -> int:
-    """Number of elements of a shape.
-
-    Raises
-    ------
-    ModelError
-        If a dimension is negative or there are more than 2^30 elements.
-    """
-    shape = tuple(dims)
-    if any(size < 0 for size in shape):
-        raise ModelError(f"{where}: dimensions must not be negative, but its shape is {list(shape)}")
-    count = math.prod(shape)
-    if count > MAX_ELEMENTS:
-        raise ModelError(f"{where}: a tensor may have at most 2^30 elements, but its shape {list(shape)} has {count}")
-    return count
-
-
-def stored_bytes(tensor: onnx.TensorProto, where: str) -> int:
-    """Bytes that a tensor's shape and type ask for, packed."""
-    count = elements(tensor.dims, where)
-    return (count * _bits(tensor.data_type, where) + 7) // 8
-
-
-def _bits(data_type: int, where: str) -> int:
-    import onnx_ir as ir
-
-    try:
-        dtype = ir.DataType(data_type)
-        if dtype in (ir.DataType.UNDEFINED, ir.DataType.STRING):
-            raise ValueError
-        return int(dtype.bitwidth)
-    except (ValueError, TypeError, KeyError):
-        raise ModelError(
-            f"{where}: element type {data_type} is not a number; only numeric tensors can be computed"
-        ) from None
 
 
 def _check_opsets(proto: onnx.ModelProto) -> None:
@@ -253,7 +215,7 @@ def _check_attributes(node: onnx.NodeProto, known: frozenset[str]) -> None:
         if attribute.name in (_POSITIVE | {"pads"}) and any(abs(number) >= _ATTRIBUTE_LIMIT for number in numbers):
             raise ModelError(f"{where} must stay below 2^31, not {numbers}")
         for tensor in (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors):
-            check_tensor(tensor, where, strings=True)
+            check_tensor(tensor, where)
         for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
             _check_graph(graph, known, where)
 
@@ -266,51 +228,6 @@ def _check_strings(attribute: onnx.AttributeProto, where: str) -> None:
             raise ModelError(f"{where} must be UTF-8 text, not {text!r}; the model is damaged") from None
         if attribute.name == "equation" and not _EQUATION.fullmatch(decoded):
             raise ModelError(f"{where} must be an Einstein sum of letters, not {decoded!r}")
-
-
-def check_tensor(tensor: onnx.TensorProto, where: str, strings: bool = True) -> None:
-    """Check that a tensor holds as many bytes or numbers as its shape and type ask for."""
-    import onnx
-
-    if strings and tensor.data_type == onnx.TensorProto.STRING:
-        held, needed = len(tensor.string_data), elements(tensor.dims, where)
-        if held != needed:
-            raise ModelError(f"{where}: its shape {list(tensor.dims)} needs {needed} strings, but it holds {held}")
-        return
-    needed = stored_bytes(tensor, where)
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        return  # checked against its file when the model was read
-    if tensor.HasField("raw_data"):
-        if len(tensor.raw_data) != needed:
-            raise ModelError(
-                f"{where}: its shape {list(tensor.dims)} needs {needed} bytes, but it holds {len(tensor.raw_data)}"
-            )
-        return
-    _check_typed_data(tensor, needed, where)
-
-
-def _check_typed_data(tensor: onnx.TensorProto, needed: int, where: str) -> None:
-    import onnx_ir as ir
-
-    dtype, count = ir.DataType(tensor.data_type), math.prod(tensor.dims)
-    match dtype:
-        case ir.DataType.FLOAT:
-            held = len(tensor.float_data)
-        case ir.DataType.COMPLEX64:
-            held, count = len(tensor.float_data), 2 * count
-        case ir.DataType.DOUBLE:
-            held = len(tensor.double_data)
-        case ir.DataType.COMPLEX128:
-            held, count = len(tensor.double_data), 2 * count
-        case ir.DataType.INT64:
-            held = len(tensor.int64_data)
-        case ir.DataType.UINT32 | ir.DataType.UINT64:
-            held = len(tensor.uint64_data)
-        case _:
-            held = len(tensor.int32_data)
-            count = needed if dtype.bitwidth < 8 else count  # several values share a byte, one byte an entry
-    if held != count:
-        raise ModelError(f"{where}: its shape {list(tensor.dims)} needs {count} numbers, but it holds {held}")
 
 
 def _check_expansion(proto: onnx.ModelProto, functions: set[tuple[str, str]]) -> None:

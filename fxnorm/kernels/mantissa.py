@@ -16,7 +16,7 @@ Array = np.ndarray
 
 # One bit of head room below 2^62 for the carry from limb to limb.
 _WORD_BITS = 61
-_MAX_LIMBS = 4
+_MAX_LIMBS = 3
 # What these two do with an uncut number, they do with its floor.
 _FLOORED = frozenset({Rounding.TRN, Rounding.RND})
 
@@ -71,13 +71,13 @@ class Product:
         """Bits of each lower limb of the mantissa, and of all of them; (0, 0) where it needs none. None: Python integers."""
         if object in (a.dtype, mantissa.dtype) or self.bound.bit_length() > _WORD_BITS:
             return None
-        places = max(-int(shift.min()), 0) if shift.size else 0
+        least = int(shift.min()) if shift.size else 0
         bits, mantissa_bits = self.factor_bound.bit_length(), self.mantissa_bound.bit_length()
         for limbs in range(1, _MAX_LIMBS + 1):
             limb = mantissa_bits // limbs if limbs > 1 else 0
             lower = (limbs - 1) * limb
-            # Mantissas with a small shift are moved to the left first, by up to `lower` and what they would go to the left anyway.
-            if bits + mantissa_bits - lower <= _WORD_BITS and mantissa_bits + lower + places <= _WORD_BITS:
+            # Mantissas whose shift is smaller than `lower` are moved to the left first.
+            if bits + mantissa_bits - lower <= 64 and mantissa_bits + max(lower - least, 0) <= _WORD_BITS:
                 return limb, lower
         return None
 

@@ -60,8 +60,8 @@ class RealMask:
     keep: Array | None
     bias: Array
 
-    def places(self, axis: int, x: Encoding, bits: int) -> int:
-        """By how many places z must be finer than x: none where biases are multiples of its step, else up to 2**-bits.
+    def places(self, axis: int, x: Encoding, bits: int) -> tuple[int, bool]:
+        """By how many places z must be finer than x (none where biases are multiples of its step), and whether any bias can be seen.
 
         Parameters
         ----------
@@ -74,7 +74,8 @@ class RealMask:
         # What lies further below the best than all codes and the whole range of the exponential is hidden, not represented.
         seen = bias[np.abs(bias) < _reach(x, bits)]
         steps = np.ldexp(seen, -x.lsb)
-        return 0 if np.array_equal(steps, np.rint(steps)) else max(0, x.lsb + bits)
+        places = 0 if np.array_equal(steps, np.rint(steps)) else max(0, x.lsb + bits)
+        return places, bool(seen.any())
 
     def decide(self, axis: int, x: Encoding, shift: int, limit: int) -> Mask:
         """Integers; what can never be seen becomes as low as need be, and no lower.

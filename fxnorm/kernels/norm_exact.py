@@ -163,14 +163,14 @@ class ExactMoments:
             radicand = np.maximum((wide << k) + self.epsilon, self.least)
             mantissa, exponent = self.root.run(radicand)
             return mantissa, exponent - half
-        # The root reads the leading one and the bits right behind it: either whole multiples of 2^k hold them all, or V is so small that
-        # it fits when bits at its end, which are not read, are left out.
-        high, low = self.epsilon >> k, self.epsilon & ((1 << k) - 1)
-        whole = np.maximum(deviation + high, 1)
+        # The root reads the leading one and the bits right behind it: either the multiple of 2^k in V has them all, or V is so small
+        # that it fits, with zeros behind it up to where the root reads.
+        whole = deviation + (self.epsilon >> k)
+        fraction = np.where(whole > 0, self.epsilon & ((1 << k) - 1), 0)
+        whole = np.maximum(whole, 1)
         places = self._places
-        kept = low >> (k - places) if k >= places else low << (places - k)
-        small = whole < 1 << (self.root.constants.position_bits)
-        mantissa, exponent = self.root.run(np.where(small, (whole << places) + kept, whole))
+        small = whole < 1 << self.root.constants.position_bits
+        mantissa, exponent = self.root.run(np.where(small, (whole << places) + (fraction << (places - k)), whole))
         return mantissa, exponent - np.where(small, places // 2, 0)
 
     @property

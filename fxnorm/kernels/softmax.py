@@ -170,17 +170,19 @@ class SoftmaxOperation(Operation):
         group_bits = (self.length - 1).bit_length() if self.length else 0
         bits = min(MAX_BITS, precision + max(0, group_bits - 3))
         # Biases may need a finer step than scores, and reach as far as exponentials do.
-        finer = 0 if self.mask is None else self.mask.places(self.axis, x, bits)
+        finer, biased = (0, False) if self.mask is None else self.mask.places(self.axis, x, bits)
         lsb = x.lsb - finer
         distance_bits = x.format.width + 1 + finer
-        if self.mask is not None:
+        if biased:
             distance_bits = max(distance_bits, (bits + 3).bit_length() - lsb)
         # d < 2^(W + 1), so that W + 2 further bits leave the product with an error below one unit of t.
         # Steps too small to be seen take more of them, so that the factor keeps its digits.
         log2e_shift = distance_bits + 1 + max(0, -lsb - bits)
         log2e = _log2e(lsb, bits + log2e_shift)
         # Where t reaches P + 1 the exponential is zero.
-        limit = min(-(-((bits + 2) << (bits + log2e_shift)) // log2e), (1 << distance_bits) - 1)
+        limit = -(-((bits + 2) << (bits + log2e_shift)) // log2e)
+        if self.mask is None:
+            limit = min(limit, (1 << distance_bits) - 1)
         common = (self.axis, bits, limit, log2e, log2e_shift, Exp2(bits))
         if self.log:
             return self._logarithm(x, output, common, precision)

@@ -111,7 +111,7 @@ def _scores(around: Surroundings, softmax: Node) -> _Scores | None:
         terms, counts = (_brought(array, wide, graph.shape(softmax.inputs[0])) for array in (terms, counts))
         with np.errstate(invalid="ignore"):
             bias = bias + np.where(keep, terms, 0.0)
-        if np.isnan(bias).any():
+        if np.isnan(bias).any() or np.isposinf(bias).any():
             break
         keep = keep & counts
         name, reader = x, node

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -19,6 +19,12 @@ MANTISSA_BITS: Final = 53
 
 NEIGHBOURS: Final = 3
 """Zeros that are tried on either side of the one that would fit best if it needed not be an integer."""
+
+SLACK: Final = Fraction(9, 8)
+"""Ratio of steps up to which a coarser one is taken where it spares a multiplier: 1 dB."""
+
+PATIENCE: Final = 12
+"""Clips, each an eighth of a bit more than the last, after which an error that does not shrink is taken to grow."""
 
 FINER: Final = 1 + Fraction(1, 1 << 20)
 """Ratio of steps that are tried one after the other where no multiplier limits them."""
@@ -119,17 +125,54 @@ class Affine:
         best, least = widest, _error(widest, histogram)
         ends = [low, high]
         for index in (1, 0, 1, 0):
-            full = ends[index] - center
-            for eighths in range(1, 8 * min(widest.format.width, 8) + 1):
+            full, last = ends[index] - center, 0
+            for eighths in range(1, PATIENCE * widest.format.width):
                 tried = list(ends)
                 tried[index] = center + full * 2.0 ** (-eighths / 8)
-                if tried[0] >= tried[1]:
+                if tried[0] >= tried[1] or eighths - last > PATIENCE:
                     break
                 encoding = self._fit(tried[0], tried[1], widest.format)
                 error = _error(encoding, histogram)
                 if error < least:
-                    best, least, ends = encoding, error, tried
+                    best, least, ends, last = encoding, error, tried, eighths
         return best
+
+
+def cheapest(
+    found: Encoding, interval: tuple[float, float], inputs: Sequence[Encoding], *, zero: bool, passes: bool
+) -> Encoding:
+    """Encoding of a result of several operands that spares multipliers at the price of at most `SLACK` of its step.
+
+    Parameters
+    ----------
+    found
+        The encoding that would fit best.
+    interval
+        What it must hold.
+    inputs
+        Encodings of the operands.
+    zero
+        Whether 0 must be one of the codes.
+    passes
+        Whether the operation moves or chooses data: then the encoding of an operand leaves that operand as it is.
+    """
+    low, high = (Fraction(end) for end in interval)
+    limit = found.step * SLACK
+    if passes:
+        holding = [
+            encoding
+            for encoding in inputs
+            if encoding.format == found.format
+            and encoding.step <= limit
+            and (encoding.format.lowest_code - encoding.zero) * encoding.step <= low
+            and high <= (encoding.format.max_code - encoding.zero) * encoding.step
+            and (encoding.holds_zero or not zero)
+        ]
+        if holding:
+            return min(holding, key=lambda encoding: encoding.step)
+    shared = [Affine(zero, Fraction(encoding.factor), bits=1).fit(*interval, found.format) for encoding in inputs]
+    best = min(shared, key=lambda encoding: encoding.step)
+    return best if best.step <= limit else found
 
 
 def _window(bottom: Fraction, top: Fraction, first: int, last: int) -> tuple[Fraction, Fraction | None] | None:

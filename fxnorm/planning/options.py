@@ -13,7 +13,7 @@ from fxnorm.errors import FormatError, UsageError
 from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.kernels.kernel import NormPolicy, Operation, Policy
 
-NORMALIZATIONS: Final = ("none", "pow2")
+NORMALIZATIONS: Final = ("none", "pow2", "affine")
 BATCHNORMS: Final = ("fold", "rescale")
 PATTERNS: Final = ("fuse", "keep")
 NORM_ALGORITHMS: Final = ("exact", "two_pass", "one_pass")
@@ -81,7 +81,7 @@ class Options:
     rounding, overflow
         Modes of formats that are spelled without them.
     normalize
-        "none" or "pow2".
+        "none", "pow2" or "affine".
     calibration
         How ranges are taken from data; see `fxnorm.calibration.method.Method`.
     batchnorm

@@ -9,10 +9,10 @@ from fxnorm.errors import PlanError, UsageError
 from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.graph.graph import Graph
 from fxnorm.kernels.encoding import Encoding
-from fxnorm.kernels.kernel import Policy
+from fxnorm.kernels.kernel import Operation, Policy, Reads
 from fxnorm.lowering.lower import lower
-from fxnorm.lowering.network import Network
-from fxnorm.planning.normalization import fit
+from fxnorm.lowering.network import Network, Step
+from fxnorm.planning.normalization import Affine, cheapest, fit_power
 from fxnorm.planning.options import Options
 from fxnorm.planning.plan import Layer, Plan, PlanValue
 
@@ -52,14 +52,17 @@ def make_plan(graph: Graph, ranges: Ranges, options: Options) -> Plan:
             f"--layer {rule.pattern}:{rule.key}={rule.value}: no layer of that name has such a stage; "
             "layer, instance, group, RMS, L2 and mean-variance normalization have them, and formats of stages only with two_pass or one_pass"
         )
-    encodings = {name: _input_encoding(name, network, ranges, options) for name in network.inputs}
+    demands = _demands(network)
+    encodings = {name: _input_encoding(name, network, ranges, options, demands[name]) for name in network.inputs}
     layers = []
     for step in network.steps:
         policy = options.policy(step.name)
         inputs = tuple(encodings[name] for name in step.inputs)
-        output = step.operation.encoding(inputs, policy) or _free_encoding(
-            step.output, step.traced, ranges, policy, options.method(step.name)
-        )
+        output = step.operation.encoding(inputs, policy)
+        if output is None:
+            method, demand = options.method(step.name), demands[step.output]
+            output = _free_encoding(step.output, step.traced, ranges, policy, method, demand, step.operation, inputs)
+        _check(step, inputs)
         try:
             kernel = step.operation.decide(inputs, output, policy)
         except (PlanError, OverflowError, ValueError) as error:
@@ -80,14 +83,52 @@ def make_plan(graph: Graph, ranges: Ranges, options: Options) -> Plan:
     )
 
 
-def _input_encoding(name: str, network: Network, ranges: Ranges, options: Options) -> Encoding:
+def _demands(network: Network) -> dict[str, Reads]:
+    """Which encodings the readers of every value can take.
+
+    What an operation that only moves or chooses data passes on must suit the readers of its result too: then the data needs no
+    rescale in between, neither there nor where it comes from.
+    """
+    demands = dict.fromkeys((*network.inputs, *(step.output for step in network.steps)), Reads.ANY)
+    for step in reversed(network.steps):
+        for index, name in enumerate(step.inputs):
+            demand = max(demands[name], step.operation.reads(index))
+            demands[name] = max(demand, demands[step.output]) if step.operation.passes else demand
+    return demands
+
+
+def _check(step: Step, inputs: tuple[Encoding, ...]) -> None:
+    for index, encoding in enumerate(inputs):
+        demand = step.operation.reads(index)
+        if (demand is Reads.PLAIN and not encoding.plain) or (demand is Reads.ZERO and not encoding.holds_zero):
+            raise AssertionError(f"{step.name} ({step.op}): input {index} cannot be read as {encoding}")
+
+
+def _input_encoding(name: str, network: Network, ranges: Ranges, options: Options, demand: Reads) -> Encoding:
     if name in network.integers:
         return Encoding(INDEX)
-    return _free_encoding(name, True, ranges, options.policy(name), options.method(name))
+    return _free_encoding(name, True, ranges, options.policy(name), options.method(name), demand)
 
 
-def _free_encoding(name: str, traced: bool, ranges: Ranges, policy: Policy, method: Method) -> Encoding:
-    """Encoding whose scale follows from what the value was on calibration data."""
+def _free_encoding(
+    name: str,
+    traced: bool,
+    ranges: Ranges,
+    policy: Policy,
+    method: Method,
+    demand: Reads,
+    operation: Operation | None = None,
+    inputs: tuple[Encoding, ...] = (),
+) -> Encoding:
+    """Encoding whose scale and offset follow from what the value was on calibration data.
+
+    Parameters
+    ----------
+    demand
+        What its readers can take.
+    operation, inputs
+        Where the value comes from; None for an input of the model, which is converted outside of the hardware.
+    """
     if policy.normalize == "none":
         return Encoding(policy.format)
     if not traced:
@@ -95,4 +136,14 @@ def _free_encoding(name: str, traced: bool, ranges: Ranges, policy: Policy, meth
     low, high = ranges.interval(name, method, policy.format)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise PlanError(f"calibration: {name} reaches {low}..{high} in FP32; normalize finite values only")
-    return fit(low, high, policy, ranges.histogram(name) if method.name == "mse" else None)
+    histogram = ranges.histogram(name) if method.name == "mse" else None
+    affine = policy.normalize == "affine" and demand is not Reads.PLAIN and (operation is None or operation.writes_any)
+    if not affine:
+        return fit_power(low, high, policy.format, histogram)
+    unit = None if operation is None else operation.unit(inputs)
+    found = Affine(demand is Reads.ZERO, unit).fit(low, high, policy.format, histogram)
+    several = operation is not None and unit is None and len(inputs) > 1
+    if several:
+        passes = operation is not None and operation.passes
+        return cheapest(found, (low, high), inputs, zero=demand is Reads.ZERO, passes=passes)
+    return found

@@ -1,4 +1,4 @@
-"""Tables that fit where they are shown: columns give way in the order of their rank, and names are cut where they say least."""
+"""Tables that fit where they are shown: what matters less gives way, and names are cut where they say least."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GAP: Final = 2
 PIPE_WIDTH: Final = 1000
 """Width of what is no terminal: nothing gives way there."""
 LONGEST_NAME: Final = 80
-SHORTEST_NAME: Final = 20
+SHORTEST_NAME: Final = 24
 """A name is cut to this before a column gives way."""
 SHORTEST_PROSE: Final = 30
 
@@ -34,7 +34,7 @@ class Column:
     cells
         One text a row.
     rank
-        The column of the highest rank gives way first; those of rank 0 stay.
+        Columns come in the order of their ranks as long as there is room, those of one rank together; rank 0 always.
     left
         Whether it is aligned to the left; numbers are not.
     name
@@ -101,19 +101,21 @@ def console() -> Console:
 
 def fitted(columns: Sequence[Column], width: int) -> tuple[list[Column], list[int]]:
     """Columns that a line of some width has room for, and how wide each is."""
-    kept = list(columns)
 
-    def spare() -> int:
-        return width - sum(column.least for column in kept) - GAP * (len(kept) - 1)
+    def spare(chosen: Sequence[Column]) -> int:
+        return width - sum(column.least for column in chosen) - GAP * (len(chosen) - 1)
 
-    while spare() < 0 and any(column.rank for column in kept):
-        kept.remove(max(kept, key=lambda column: column.rank))
-    left = max(0, spare())
+    kept = [column for column in columns if not column.rank]
+    for rank in sorted({column.rank for column in columns} - {0}):
+        more = [column for column in columns if column in kept or column.rank == rank]
+        if spare(more) >= 0:
+            kept = more
+    left = max(0, spare(kept))
     widths = []
     for column in kept:
-        more = min(column.width - column.least, left)
-        left -= more
-        widths.append(column.least + more)
+        extra = min(column.width - column.least, left)
+        left -= extra
+        widths.append(column.least + extra)
     return kept, widths
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -87,9 +88,12 @@ class Delivery:
         target = self._checked(option, where, path)
         # Made beside its place, so that it can be moved there in one step. A device or a pipe cannot be replaced, only written to.
         beside = target.parent if _replaceable(target) else None
+        scratch = (beside or Path(tempfile.gettempdir())) / f".fxnorm-{secrets.token_hex(8)}"
+        # Its removal is promised before it is made: an interrupt may come between any two steps.
+        self._stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         with writing(where):
-            folder = tempfile.TemporaryDirectory(prefix=".fxnorm-", dir=beside, ignore_cleanup_errors=True)
-        parcel = Parcel(option, where, target, Path(self._stack.enter_context(folder)))
+            scratch.mkdir(mode=0o700)
+        parcel = Parcel(option, where, target, scratch)
         self._parcels.append(parcel)
         return parcel
 

@@ -136,7 +136,7 @@ def print_plan(plan: Plan, *, where: str) -> None:
     ]
     print_table(out, columns)
     if left_out:
-        print_line(out, f"names without {left_out}; --json has them in full", "dim")
+        print_line(out, f"names are shown without {left_out}; --json has them in full", "dim")
     total = sum(math.prod(layer["shape"]) for layer in layers)
     print_line(out, f"{len(layers)} layers, {total:,} values a sample")
 

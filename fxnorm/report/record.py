@@ -155,7 +155,7 @@ def _counts(plan: Plan, value: str, report: ValueReport) -> dict[str, Any]:
         "max": _double(lambda: math.ldexp(usage.high, -format_.fraction_bits)),
         "bits_used": usage.bits_used(format_.signed),
         "histogram": histogram(usage),
-        "diagnosis": [asdict(finding) for finding in diagnose(report, format_)],
+        "diagnosis": [asdict(finding) for finding in diagnose(report, format_, plan.values[value].encoding.zero)],
     }
 
 

@@ -39,7 +39,7 @@ def print_run(evaluation: Evaluation, data: Data, *, where: str) -> None:
     names, left_out = labels([layer.name for layer in plan.layers])
     print_table(out, layer_columns(evaluation, [*plan.inputs, *names]))
     if left_out:
-        print_line(out, f"names without {left_out}; --json has them in full", "dim")
+        print_line(out, f"names are shown without {left_out}; --json has them in full", "dim")
     out.print()
     print_table(out, output_columns(evaluation))
     out.print()
@@ -73,35 +73,35 @@ def layer_columns(evaluation: Evaluation, names: Sequence[str]) -> list[Column]:
             [count(record["overflow_count"], record["overflow_fraction"]) for record in records],
             alert=frozenset(row for row, record in enumerate(records) if record["overflow_count"]),
         ),
-        Column("at limit", [f"{record['at_limit_fraction']:.2%}" for record in records], rank=3),
-        Column("min", [number(record["min"]) for record in records], rank=4),
-        Column("max", [number(record["max"]) for record in records], rank=4),
+        Column("at limit", [f"{record['at_limit_fraction']:.2%}" for record in records], rank=6),
+        Column("min", [number(record["min"]) for record in records], rank=7),
+        Column("max", [number(record["max"]) for record in records], rank=7),
         Column(
-            "bits", [f"{record['bits_used']}/{width}" for record, width in zip(records, widths, strict=True)], rank=2
+            "bits", [f"{record['bits_used']}/{width}" for record, width in zip(records, widths, strict=True)], rank=4
         ),
         Column("scale", [power(record["scale"]) for record in records], rank=1),
     ]
     common = str(data_format(plan))
     if any(record["format"] != common for record in records):
-        columns.append(Column("format", [record["format"] for record in records], rank=5, left=True))
+        columns.append(Column("format", [record["format"] for record in records], rank=8, left=True))
     accumulators = [record.get("accumulator") for record in records]
     if any(accumulators):
         cells = ["" if entry is None else accumulator_text(entry) for entry in accumulators]
         alert = frozenset(
             row for row, entry in enumerate(accumulators) if entry is not None and entry["overflow_count"]
         )
-        columns.append(Column("accumulator", cells, rank=6 if not alert else 1, left=True, alert=alert))
+        columns.append(Column("accumulator", cells, rank=2 if alert else 9, left=True, alert=alert))
     stages = [stages_text(record.get("stages", {})) for record in records]
     if any(stages):
         alert = frozenset(row for row, text in enumerate(stages) if text)
-        columns.append(Column("lost in stages", stages, rank=1, left=True, alert=alert))
+        columns.append(Column("lost in stages", stages, rank=3, left=True, alert=alert))
     # Overflow has a column of its own.
     findings = [
         "; ".join(finding["text"] for finding in record["diagnosis"] if finding["problem"] != "overflow")
         for record in records
     ]
     if any(findings):
-        columns.append(Column("diagnosis", findings, rank=2, left=True, prose=True))
+        columns.append(Column("diagnosis", findings, rank=5, left=True, prose=True))
     return columns
 
 

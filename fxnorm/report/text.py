@@ -30,12 +30,12 @@ def labels(names: Sequence[str]) -> tuple[list[str], str]:
     left_out = []
     short = [name.rsplit(JOINT, 1)[-1] or name for name in names]
     if short != list(names) and len(set(short)) == len(set(names)):
-        left_out.append(f"what stands before {JOINT}")
+        left_out.append(f'what stands before "{JOINT}"')
     else:
         short = list(names)
     prefix = common_prefix(short)
     if prefix:
-        left_out.append(prefix)
+        left_out.append(f'"{prefix}"')
         short = [_without(prefix, name) for name in short]
     return short, " and ".join(left_out)
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from fxnorm.fixed.functions import DirectTable
 from fxnorm.kernels.elementwise import Elementwise
 from fxnorm.kernels.kernel import Kernel
-from fxnorm.kernels.linear import Linear
+from fxnorm.kernels.linear import Linear, Window
 from fxnorm.kernels.movement import Concat, Movement
 from fxnorm.kernels.pool import Pool, Reduce
 from fxnorm.kernels.rescale import ScaleAndShift
@@ -53,29 +54,53 @@ def _linear(kernel: Linear) -> Run | None:
     if found is None:
         return None
     stage, factors, dtype = found
-    scale = np.broadcast_to(factors, (len(kernel.weights),))
-    weights = (kernel.weights * scale.reshape(-1, *(1,) * (kernel.weights.ndim - 1))).astype(dtype)
-    bias = (kernel.bias * scale + stage.addend).astype(dtype)
-    session: Session | DoubleProduct
-    if dtype is np.float32:
-        session = Session(weights, bias, kernel.window, kernel.groups)
-    else:
-        session = DoubleProduct(weights, bias, kernel.window, kernel.groups)
+    window = kernel.window
+    pads = kernel.padding != 0 and window is not None and any((*window.pads_begin, *window.pads_end))
+    inner = window
+    if pads and window is not None:
+        still = (0,) * len(window.kernel)
+        inner = replace(window, pads_begin=still, pads_end=still)
+    scaled = _scaled_products(kernel, inner, factors, stage.addend, dtype)
     taps = math.prod(kernel.weights.shape[1:])
 
     def dense(inputs: Sequence[Array], tally: Tally) -> Array:
         x = inputs[0]
-        y = stage.run(session.run(x.reshape(-1, x.shape[-1])), tally)
+        y = stage.run(scaled(x.reshape(-1, x.shape[-1])), tally)
         tally.additions += y.size * taps
         return y.reshape(*x.shape[:-1], y.shape[-1])
 
     def convolution(inputs: Sequence[Array], tally: Tally) -> Array:
         x = inputs[0]
-        y = stage.run(session.run(x.reshape(-1, *x.shape[2:])), tally)
+        frames = x.reshape(-1, *x.shape[2:])
+        if pads and window is not None:
+            frames = window.pad(frames, kernel.padding)
+        y = stage.run(scaled(frames), tally)
         tally.additions += y.size * taps
         return y.reshape(*x.shape[:2], *y.shape[1:])
 
-    return dense if kernel.window is None else convolution
+    return dense if window is None else convolution
+
+
+def _scaled_products(
+    kernel: Linear, window: Window | None, factors: Array, addend: float, dtype: type[np.float32 | np.float64]
+) -> Callable[[Array], Array]:
+    """Accumulators times factors plus an addend, exact in the given type."""
+    scale = np.broadcast_to(factors, (len(kernel.weights),))
+    if dtype is np.float64 and smallest_float(kernel.bound) is np.float32:
+        # Only a multiplier's product needs the wider type: sums run in the narrower one.
+        session = Session(kernel.weights.astype(np.float32), kernel.bias.astype(np.float32), window, kernel.groups)
+        spread = scale.reshape(-1, *(1,) * (0 if window is None else len(window.kernel)))
+
+        def run(x: Array) -> Array:
+            y: Array = np.multiply(session.run(x), spread, dtype=np.float64)
+            y += addend
+            return y
+
+        return run
+    weights = (kernel.weights * scale.reshape(-1, *(1,) * (kernel.weights.ndim - 1))).astype(dtype)
+    bias = (kernel.bias * scale + addend).astype(dtype)
+    made = Session if dtype is np.float32 else DoubleProduct
+    return made(weights, bias, window, kernel.groups).run
 
 
 def _elementwise(kernel: Elementwise) -> Run | None:
@@ -88,17 +113,20 @@ def _elementwise(kernel: Elementwise) -> Run | None:
     if kernel.function == "mul":
 
         def multiply(inputs: Sequence[Array], tally: Tally) -> Array:
-            a, b = _aligned(inputs)
+            a, b = _aligned(inputs, kernel.zeros, dtype)
             product = np.multiply(a, b, dtype=dtype)
             product *= dtype(factor)
             product += dtype(stage.addend)
             return stage.run(product, tally)
 
         return multiply if len(kernel.operands) == 2 else None
-    weights = [dtype(sign * factor * 2.0**shift) for sign, shift in zip(kernel.signs, kernel.shifts, strict=True)]
+    weights = [
+        dtype(sign * factor * multiplier * 2.0**shift)
+        for sign, multiplier, shift in zip(kernel.signs, kernel.multipliers, kernel.shifts, strict=True)
+    ]
 
     def add(inputs: Sequence[Array], tally: Tally) -> Array:
-        terms = _aligned(inputs)
+        terms = _aligned(inputs, kernel.zeros, dtype)
         total = np.multiply(terms[0], weights[0], dtype=dtype)
         for term, weight in zip(terms[1:], weights[1:], strict=True):
             total = total + (term if weight == 1.0 else np.multiply(term, weight, dtype=dtype))
@@ -109,9 +137,14 @@ def _elementwise(kernel: Elementwise) -> Run | None:
     return add
 
 
-def _aligned(arrays: Sequence[Array]) -> list[Array]:
+def _aligned(arrays: Sequence[Array], zeros: Sequence[int], dtype: type[np.float32 | np.float64]) -> list[Array]:
+    """Operands of one rank, their zeros taken off."""
     rank = max(array.ndim for array in arrays)
-    return [array.reshape(len(array), *(1,) * (rank - array.ndim), *array.shape[1:]) for array in arrays]
+    aligned = (array.reshape(len(array), *(1,) * (rank - array.ndim), *array.shape[1:]) for array in arrays)
+    return [
+        np.subtract(array, dtype(zero), dtype=dtype) if zero else array
+        for array, zero in zip(aligned, zeros, strict=True)
+    ]
 
 
 def _rescale(kernel: ScaleAndShift) -> Run | None:
@@ -161,7 +194,7 @@ def _pool(kernel: Pool) -> Run | None:
 
 def _reduce(kernel: Reduce) -> Run | None:
     dtype = smallest_float(kernel.bound)
-    if dtype is None:
+    if dtype is None or kernel.zero:
         return None
     functions = {"max": np.max, "min": np.min}
     axes = tuple(axis + 1 for axis in kernel.axes)

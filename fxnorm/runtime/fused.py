@@ -14,6 +14,7 @@ import numpy as np
 
 Array = np.ndarray
 Real = np.floating[Any]
+Counts = tuple[int, int, int, int, int]
 F = TypeVar("F", bound=Callable[..., Any])
 
 HUGE: Final = 3.0e38
@@ -26,7 +27,7 @@ def _compiled(function: F) -> F:
 
 
 @_compiled
-def floor_and_saturate(y: Array, low: Real, high: Real, lowest: Real, highest: Real) -> tuple[int, int, int, int, int]:
+def floor_and_saturate(y: Array, low: Real, high: Real, lowest: Real, highest: Real) -> Counts:
     """y = saturate(clip(floor(y))), in place.
 
     Parameters
@@ -58,11 +59,11 @@ def floor_and_saturate(y: Array, low: Real, high: Real, lowest: Real, highest: R
         smallest = min(smallest, code)
         largest = max(largest, code)
         y[i] = held
-    return overflowed, at_low, at_high, smallest, largest
+    return int(overflowed), int(at_low), int(at_high), int(smallest), int(largest)
 
 
 @_compiled
-def round_and_saturate(y: Array, low: Real, high: Real, lowest: Real, highest: Real) -> tuple[int, int, int, int, int]:
+def round_and_saturate(y: Array, low: Real, high: Real, lowest: Real, highest: Real) -> Counts:
     """`floor_and_saturate` with rounding to nearest even instead of the floor."""
     overflowed, at_low, at_high = np.int32(0), np.int32(0), np.int32(0)
     bottom, top = np.int32(lowest), np.int32(highest)
@@ -80,13 +81,11 @@ def round_and_saturate(y: Array, low: Real, high: Real, lowest: Real, highest: R
         smallest = min(smallest, code)
         largest = max(largest, code)
         y[i] = held
-    return overflowed, at_low, at_high, smallest, largest
+    return int(overflowed), int(at_low), int(at_high), int(smallest), int(largest)
 
 
 @_compiled
-def quantize(
-    x: Array, out: Array, factor: float, addend: float, lowest: float, highest: float
-) -> tuple[int, int, int, int, int]:
+def quantize(x: Array, out: Array, factor: float, addend: float, lowest: float, highest: float) -> Counts:
     """out = saturate(floor(x · factor + addend)) for real numbers, in float64 inside.
 
     Parameters
@@ -118,4 +117,4 @@ def quantize(
         smallest = min(smallest, code)
         largest = max(largest, code)
         out[i] = np.float32(code)
-    return overflowed, at_low, at_high, smallest, largest
+    return int(overflowed), int(at_low), int(at_high), int(smallest), int(largest)

@@ -117,9 +117,9 @@ class Program:
                     f"{name}: indices must fit {format_.width} bits, not {int(whole.min())}..{int(whole.max())}"
                 )
             return whole
-        if name in self._float_inputs and _quick(encoding, real):
+        if name in self._float_inputs and encoding.plain and _quick(encoding, real):
             return _quick_codes(encoding, real, tally)
-        rounded = arith.round_values(real, -encoding.lsb, format_.rounding)
+        rounded = encoding.round(real)
         tally.overflow += int(np.count_nonzero(arith.overflowed(rounded, format_)))
         return arith.fit(rounded, format_).astype(np.int64)
 
@@ -151,7 +151,7 @@ class Program:
 
 def _values(encoding: Encoding, codes: Array) -> Array:
     """Real numbers, float64."""
-    if codes.dtype == np.float32 and -1000 < encoding.lsb < 900:
+    if codes.dtype == np.float32 and encoding.plain and -1000 < encoding.lsb < 900:
         return np.asarray(np.multiply(codes, 2.0**encoding.lsb, dtype=np.float64))
     return encoding.decode(codes.astype(np.int64, copy=False))
 

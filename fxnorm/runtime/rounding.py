@@ -28,7 +28,7 @@ def smallest_float(bound: int) -> type[np.float32 | np.float64] | None:
 
 @dataclass(frozen=True, slots=True)
 class FloatStage:
-    """Rounds, clips and counts accumulators that were already multiplied by 2**-shift and got `addend` added.
+    """Rounds, clips and counts accumulators that were already multiplied by multiplier · 2**-shift and got `addend` added.
 
     Attributes
     ----------
@@ -40,6 +40,8 @@ class FloatStage:
         The activation's clip; huge where there is none.
     output
         Format of the result.
+    zero
+        Code of the output that stands for 0.
     """
 
     rounding: Rounding
@@ -47,38 +49,50 @@ class FloatStage:
     low: float
     high: float
     output: Format
+    zero: int
 
     @classmethod
     def of(cls, stage: Rescale, bound: int) -> tuple[Self, Array, type[np.float32 | np.float64]] | None:
-        """Stage, factors 2**-shift and accumulator type for a stage; None where only integers will do.
+        """Stage, factors multiplier · 2**-shift and accumulator type for a stage; None where only integers will do.
 
         Parameters
         ----------
         bound
             Largest magnitude of the accumulator in its own units.
         """
-        # Whatever a stage may come to do beyond shifting keeps it away from here until it is proven.
-        plain = Rescale(stage.output, stage.shift, low=stage.low, high=stage.high, bound=stage.bound)
+        # Whatever a stage may come to do beyond this keeps it away from here until it is proven.
+        plain = Rescale(
+            stage.output,
+            stage.shift,
+            low=stage.low,
+            high=stage.high,
+            bound=stage.bound,
+            multiplier=stage.multiplier,
+            zero=stage.zero,
+        )
         known = all(_same(getattr(stage, name), getattr(plain, name)) for name in stage.__dataclass_fields__)
         output = stage.output
         if not known or output.rounding not in _ADDENDS or output.width > 24:
             return None
         shifts = np.asarray(stage.shift)
-        half = 1 << max(int(shifts.max()) - 1, 0)
+        bound *= stage.multiplier
+        right, left = max(int(shifts.max()), 0), max(-int(shifts.min()), 0)
+        half = (1 << max(right - 1, 0)) + (abs(stage.zero) << right)
         # A channel that is not shifted to the right still gets the half that others round with: one more bit.
-        needed = max(bound + half, 2 * (bound << max(-int(shifts.min()), 0)) + 1)
+        needed = max(bound + half, 2 * ((bound << left) + abs(stage.zero)) + 1)
         dtype = smallest_float(needed)
         # Scaled weights must stay normal numbers.
         if dtype is None or int(shifts.min()) < -100 or int(shifts.max()) > 100:
             return None
         low = -fused.HUGE if stage.low is None else float(stage.low)
         high = fused.HUGE if stage.high is None else float(stage.high)
-        return cls(output.rounding, bool((shifts > 0).any()), low, high, output), np.ldexp(1.0, -shifts), dtype
+        found = cls(output.rounding, bool((shifts > 0).any()), low, high, output, stage.zero)
+        return found, np.ldexp(float(stage.multiplier), -shifts), dtype
 
     @property
     def addend(self) -> float:
         """What is to be added to the scaled accumulator before it comes here."""
-        return _ADDENDS[self.rounding] if self.rounds else 0.0
+        return self.zero + (_ADDENDS[self.rounding] if self.rounds else 0.0)
 
     def run(self, scaled: Array, tally: Tally) -> Array:
         """Codes as float32; the argument, which is contiguous, is used up."""

@@ -62,5 +62,12 @@ def test_nothing_is_clipped_where_levels_abound(levels):
     assert entropy_threshold(histogram_of(numbers), levels) == pytest.approx(float(np.abs(numbers).max()))
 
 
+@pytest.mark.parametrize(("count", "clips"), [(1000, False), (4000, True), (160, False)])
+def test_a_few_numbers_are_no_distribution(count, clips):
+    numbers = np.random.default_rng(4).normal(size=count).astype(np.float32)
+    numbers[0] = 30.0
+    assert (entropy_threshold(histogram_of(numbers), 128) < 30.0) == clips
+
+
 def test_all_zeros_have_no_threshold():
     assert entropy_threshold(histogram_of(np.zeros(10, np.float32)), 128) == 0.0

@@ -88,7 +88,7 @@ def judge(run: NodeRun) -> Verdict:
 def _general(text: str) -> str:
     """A message without the names and numbers of one case."""
     text = text.splitlines()[0]
-    text = re.sub(r"^calibration: .* reaches .*inf.* in FP32; ", "calibration: a value is infinite in FP32; ", text)
+    text = re.sub(r"^calibration: .* reaches .*(inf|nan).* in FP32; ", r"calibration: a value is \1 in FP32; ", text)
     return re.sub(r"^\S+ \((\w+)\): ", r"\1: ", text)
 
 

@@ -24,6 +24,7 @@ FUNCTIONS = [
     real_function("celu", alpha=0.125),
     real_function("celu", alpha=3.0),
     real_function("selu", alpha=1.5, gamma=2.0),
+    real_function("selu", alpha=1.6732632423543772, gamma=1.0507009873554805),  # a product that float64 rounds
     real_function("swish", alpha=1.702),
     real_function("swish", alpha=-0.5),
     real_function("swish", alpha=0.0),

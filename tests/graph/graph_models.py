@@ -9,6 +9,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from fxnorm.graph.graph import Graph
+from fxnorm.graph.onnx_import import load
+from fxnorm.graph.reference import Reference
+
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 
 Shape = Sequence[int | str | None] | None
@@ -68,3 +72,18 @@ def run_as_is(proto: onnx.ModelProto | bytes, feeds: Mapping[str, np.ndarray]) -
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+
+
+def ops(graph: Graph) -> list[str]:
+    """Operators of a graph in their order."""
+    return [item.op for item in graph.nodes]
+
+
+def assert_same(proto: onnx.ModelProto, feeds: Mapping[str, np.ndarray], **options: Any) -> Graph:
+    """Import a model and compare it with onnxruntime on the model as it is."""
+    graph = load(proto, **options)
+    found = Reference(graph).run({name: array[None] for name, array in feeds.items()})
+    for name, array in run_as_is(proto, feeds).items():
+        np.testing.assert_allclose(found[name][0], array, rtol=1e-5, atol=1e-6)
+        assert graph.shape(name) == array.shape
+    return graph

@@ -63,7 +63,7 @@ def test_explicit_accumulators_and_products_of_every_shape():
         weights, bias = data.draw(reals(weight_shape)), data.draw(reals(weight_shape[:1], 6))
         taps = int(np.prod(weight_shape[1:]))
         # An accumulator whose top lies near that of the normalized sums.
-        magnitude = x.format.integer_bits + weight_format.integer_bits + data.draw(st.integers(-8, 0))
+        magnitude = x.format.integer_bits + weight_format.integer_bits + data.draw(st.integers(-10, -1))
         fraction = x.format.fraction_bits + weight_format.fraction_bits + data.draw(st.integers(-8, 2))
         accumulator = Format(max(2, magnitude + fraction), max(2, magnitude + fraction) - fraction, True, data.draw(roundings), data.draw(overflows))
         quantize = data.draw(st.integers(0, 2))
@@ -83,9 +83,9 @@ def test_explicit_accumulators_and_products_of_every_shape():
         seen["product"] += product_format is not None
 
     check()
-    assert seen["accumulator"] >= 0.2 * seen["cases"], seen
+    assert seen["accumulator"] >= 0.12 * seen["cases"], seen
     assert seen["output"] >= 0.2 * seen["cases"], seen
-    assert min(seen[key] for key in ("dense", "conv", "grouped", "depthwise", "product")) >= 15, seen
+    assert min(seen[key] for key in ("dense", "conv", "grouped", "depthwise", "product")) >= 8, seen
 
 
 @pytest.mark.parametrize(("rounding", "overflow"), MODES)
@@ -138,6 +138,12 @@ def stored(weights, bias, x, policy, accumulator_bits=None):
     exponents = [fitting_exponent(float(row.min()), float(row.max()), format_) for row in rows]
     filled = [e for e, row in zip(exponents, rows, strict=True) if row.any()]
     exponents = [e if row.any() or not filled else max(filled) for e, row in zip(exponents, rows, strict=True)]
+    # Weights are no finer than what makes a bias as wide as the products of its channel: x, weight and the bits of their number.
+    bits = x.format.width + format_.width + weights[0].size.bit_length()
+    for o, value in enumerate(bias):
+        if value:
+            leading = int(np.frexp(value)[1])
+            exponents[o] = max(exponents[o], leading - bits - x.lsb + format_.fraction_bits)
     if policy.normalize == "none":
         exponents = [0] * len(rows)
     for o, e in enumerate(exponents):
@@ -153,7 +159,7 @@ def stored(weights, bias, x, policy, accumulator_bits=None):
 @settings(max_examples=80)
 def test_a_dense_layer_means_what_it_says_in_real_numbers(x, k, o, data):
     """From reals to codes with nothing shared with the kernel: encoded weights and bias, exact sum, one rounding, overflow."""
-    weights, bias = data.draw(reals((o, k), 2)), data.draw(reals((o,), 2))
+    weights, bias = data.draw(reals((o, k), 2)), data.draw(reals((o,), data.draw(st.sampled_from([2, 20]))))
     policy = data.draw(policies(data.draw(formats(2, 24)), 24))
     y = near(data.draw, top(x) + 2, policy.format)
     kernel = LinearOperation(weights, bias).decide([x], y, policy)

@@ -527,7 +527,8 @@ def almost(what: str) -> onnx.ModelProto:
         case "mish of two values":
             y = s.Mul("z", s.Tanh(s.Softplus("x")))
         case "root of a square":
-            y = s.Div("x", s.Sqrt(s.Mul("x", "x")))  # the sign, not 1
+            magnitude = s.Sqrt(s.Mul("x", "x"))  # |x|, not x
+            y = s.Mul(s.Mul(magnitude, 0.5), s.Add(s.Erf(s.Mul("x", 0.5**0.5)), 1.0))
         case "softmax of two sums":
             e = s.Exp(s.Sub("x", s.reduce("ReduceMax", "x", (0,))))
             y = s.Div(s.Exp("x"), s.reduce("ReduceSum", e, (1,)))

@@ -128,6 +128,22 @@ def normalizations():
     )
 
 
+def masked():
+    """Attention weights of three places that see themselves and what came before them."""
+    future = np.triu(np.full((3, 3), -np.inf, np.float32), 1)
+    return model(
+        [
+            node("MatMul", "x w", "scores"),
+            node("Add", "scores future", "causal"),
+            node("Softmax", "causal", "weights", axis=-1),
+            node("MatMul", "weights x", "y"),
+        ],
+        [("x", [1, 3, 4])],
+        [("y", [1, 3, 4])],
+        {"w": weights(12, 4, 3), "future": future},
+    )
+
+
 def clipped():
     """Convolutions behind each other whose clips have the largest floats for "no limit", as exporters write them."""
     largest = np.array(np.finfo(np.float32).max, np.float32)

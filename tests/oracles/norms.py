@@ -43,7 +43,9 @@ class Counts(dict):
 
 def converted(name, value, rescale, counts):
     """Code of a number of the stage's input steps in the stage's format."""
-    code, lost = fitted(rounded(Fraction(value) / int(rescale.divisor) / power(rescale.shift), rescale.output.rounding), rescale.output)
+    code, lost = fitted(
+        rounded(Fraction(value) / int(rescale.divisor) / power(rescale.shift), rescale.output.rounding), rescale.output
+    )
     counts.add(name, lost)
     return code
 
@@ -55,7 +57,11 @@ def exact(moments, group):
     radicand = max(deviation * 2**moments.fraction_bits + moments.epsilon, moments.least)
     mantissa, exponent = reciprocal_root(moments.root, radicand)
     root = mantissa * power(moments.fraction_bits // 2 - exponent)
-    return [(moments.factor * x - total) * root for x in group], moments.factor * root, deviation == 0 and moments.epsilon == 0
+    return (
+        [(moments.factor * x - total) * root for x in group],
+        moments.factor * root,
+        deviation == 0 and moments.epsilon == 0,
+    )
 
 
 def staged(moments, group, counts):
@@ -116,7 +122,9 @@ def operand(constant, shift, shape, given, x, layout):
     elif shape is not None:
         codes = next(given)
         samples = len(codes)
-        spread = np.broadcast_to(codes.reshape(samples, *shape), (samples, len(rows) // samples, *layout)).reshape(rows.shape)
+        spread = np.broadcast_to(codes.reshape(samples, *shape), (samples, len(rows) // samples, *layout)).reshape(
+            rows.shape
+        )
         places = np.broadcast_to(np.asarray(shift, dtype=object), rows.shape)
     else:
         return None
@@ -144,7 +152,9 @@ def norm(kernel, inputs):
     out = np.empty(rows.shape, dtype=object)
     for group in groups(rows, kernel.axes):
         for index, value in zip(group, normalized(kernel.moments, [rows[i] for i in group], counts), strict=True):
-            real = value * (1 if scale is None else scale[index]) * power(-kernel.shift) + (0 if bias is None else bias[index])
+            real = value * (1 if scale is None else scale[index]) * power(-kernel.shift) + (
+                0 if bias is None else bias[index]
+            )
             out[index], changed = finish(kernel.stage, real)
             lost += changed
     return Outcome(out.reshape(x.shape), lost), counts
@@ -196,7 +206,9 @@ def local_response(kernel, inputs):
         u, _ = blocks.table(kernel.power, base * 2**kernel.bits // 2**k)
         at = max(k - kernel.first, 0)
         mantissa = u * int(kernel.mantissas[at]) // 2**kernel.bits
-        out[index], changed = finish(kernel.stage, x[index] * mantissa * power(-int(kernel.exponents[at]) - kernel.shift))
+        out[index], changed = finish(
+            kernel.stage, x[index] * mantissa * power(-int(kernel.exponents[at]) - kernel.shift)
+        )
         lost += changed
     return Outcome(out, lost)
 

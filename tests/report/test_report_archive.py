@@ -76,7 +76,9 @@ def test_a_members_name_is_the_values_and_harmless(name: str) -> None:
     assert ".." not in member.replace("\\", "/").split("/")
 
 
-@pytest.mark.parametrize("name", ["conv1", "/model/conv1/Conv_output_0", "model/dense:0", "a b", "é", "50%", "a..b", "x/..y"])
+@pytest.mark.parametrize(
+    "name", ["conv1", "/model/conv1/Conv_output_0", "model/dense:0", "a b", "é", "50%", "a..b", "x/..y"]
+)
 def test_an_ordinary_name_stays_as_it_is(name: str) -> None:
     assert member_name(name) == name
 

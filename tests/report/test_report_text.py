@@ -28,7 +28,8 @@ def test_printable_text_is_one_line_that_a_terminal_does_not_obey(text: str) -> 
         (["model/conv", "model/dense", "model/pool", "Identity"], "model/"),
         (["model/conv", "Identity"], ""),
         (["model/", "model/a"], ""),  # nothing of the first name would be left
-        (["model.layers.0", "model.layers.1", "model.layers.2", "model.head"], "model."),
+        (["model.layers.0", "model.layers.1", "model.layers.2", "model.head"], "model.layers."),
+        (["model.layers.0", "model.layers.1", "model.head", "model.tail"], "model."),
         (["convolution1", "convolution2"], ""),
     ],
 )
@@ -57,7 +58,7 @@ def test_labels_of_fused_names() -> None:
     fused = [f"net/act_{i}/Relu;net/bn_{i}/Fused;net/last/Conv2D;net/conv_{i}/Conv2D" for i in range(3)]
     short, left_out = labels([*fused, "Identity"])
     assert short == ["conv_0/Conv2D", "conv_1/Conv2D", "conv_2/Conv2D", "Identity"]
-    assert left_out == "what stands before ; and net/"
+    assert left_out == 'what stands before ";" and "net/"'
 
 
 def test_fused_names_that_end_alike_stay() -> None:
