@@ -63,6 +63,11 @@ _PLAN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Normalizations and activations that are spelled out: fuse (into one layer each) or keep (as spelled).  [default: fuse]",
     ),
     click.option(
+        "--input-transform",
+        metavar="HOW",
+        help="Nonlinear normalization of inputs over many decades: log, log2, log10, sqrt or power:P, for all inputs or as NAME=log,NAME=sqrt.",
+    ),
+    click.option(
         "--norm-algorithm",
         metavar="HOW",
         help="How layer, instance, group, RMS and the like compute their moments: exact, two_pass or one_pass.  [default: exact]",

@@ -211,7 +211,9 @@ def _plan(graph: Graph, source: Data, options: Options, stopwatch: Stopwatch, pr
     with stopwatch.phase("plan"):
         lower(graph, fuse_patterns=options.patterns == "fuse")  # refuse before anything runs
     with stopwatch.phase("calibrate"):
-        ranges = calibrate(graph, source, progress, histograms=options.needs_histograms)
+        floating = [name for name in graph.inputs if graph.values[name].dtype.kind == "f"]
+        functions = options.transformations(floating)
+        ranges = calibrate(graph, source, progress, histograms=options.needs_histograms, functions=functions)
     with stopwatch.phase("plan"):
         return make_plan(graph, ranges, options)
 

@@ -13,6 +13,7 @@ import numpy as np
 from fxnorm.calibration import Ranges, observe
 from fxnorm.errors import DataError
 from fxnorm.graph.graph import Graph
+from fxnorm.kernels.transform import Transformation, transformed
 from fxnorm.metrics import Error, ValueReport
 from fxnorm.planning.plan import Plan
 from fxnorm.simulation import Simulator, merged
@@ -89,6 +90,7 @@ def calibrate(
     limit: int = CALIBRATION_SAMPLES,
     *,
     histograms: bool = False,
+    functions: Mapping[str, Transformation] | None = None,
 ) -> Ranges:
     """Ranges of every value on the first samples.
 
@@ -98,6 +100,8 @@ def calibrate(
         How many samples at most.
     histograms
         Whether distributions are kept too; see `Options.needs_histograms`.
+    functions
+        Nonlinear normalizations of inputs; see `Options.transformations`.
     """
     total = min(limit, data.samples)
     done = 0
@@ -106,7 +110,7 @@ def calibrate(
         nonlocal done
         for chunk in data.chunks(min(chunk_size(graph), total)):
             count = min(len(next(iter(chunk.values()))), total - done)
-            yield {name: array[:count] for name, array in chunk.items()}
+            yield transformed({name: array[:count] for name, array in chunk.items()}, functions or {})
             done += count
             if progress is not None:
                 progress("calibrate", done, total)
@@ -150,7 +154,7 @@ def evaluate(
     done = 0
     for chunk in data.chunks(simulator.chunk_size()):
         with stopwatch.phase("reference"):
-            expected = reference.run(chunk)
+            expected = reference.run(plan.transformed(chunk))
         with stopwatch.phase("simulate"):
             codes = simulator.run(chunk, expected, watch)
         if judge is not None:

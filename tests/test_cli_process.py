@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import pty
 import signal
@@ -50,8 +51,10 @@ def test_a_reader_that_goes_away_is_no_error(arguments: tuple[str, ...]) -> None
     assert (ran.code, ran.err) == (0, "")
 
 
-@pytest.mark.parametrize("arguments", [("ops",), ("ops", "--json", "-"), ("--help",)])
-def test_a_full_disk_behind_standard_output(arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("arguments", [("ops",), ("ops", "--json", "-"), ("--help",), ("inspect", "--json", "-")])
+def test_a_full_disk_behind_standard_output(arguments: tuple[str, ...], path: Path) -> None:
+    if arguments[0] == "inspect":  # few words, which stay in the buffer to the end
+        arguments = (*arguments, str(path))
     with open("/dev/full", "w") as stream:
         ran = spawn(*arguments, capture_output=False, stdout=stream, stderr=subprocess.PIPE)
     assert ran.code == 2
@@ -123,17 +126,20 @@ def test_progress_bars_are_for_terminals_only(path: Path, monkeypatch: pytest.Mo
     # Standard output stays clean although the bars are alive.
     monkeypatch.setattr("fxnorm.commands.PATIENCE", 0.0)
     monkeypatch.setenv("TERM", "xterm")
-    shown: dict[bool, str] = {}
-    for terminal in (True, False):
+    note = "no --data: random input (seed 0, 300 samples): uniform in [-1, 1)\n"
+    shown: dict[tuple[bool, bool], str] = {}
+    for terminal, as_json in itertools.product((True, False), repeat=2):
         out, err = io.StringIO(), Terminal() if terminal else io.StringIO()
         with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as done:
-            main(["simulate", str(path), *FORMAT, "--samples", "300", "--json", "-"])
+            main(["simulate", str(path), *FORMAT, "--samples", "300", *(("--json", "-") if as_json else ())])
         assert done.value.code == 0
-        assert read_json(out.getvalue())["samples"] == 300
-        shown[terminal] = err.getvalue()
-    assert "simulate" in shown[True]
-    assert "300/300" in shown[True]
-    assert shown[False] == "fxnorm: no --data: random input (seed 0, 300 samples): uniform in [-1, 1)\n"
+        assert read_json(out.getvalue())["samples"] == 300 if as_json else out.getvalue().startswith(note)
+        shown[terminal, as_json] = err.getvalue()
+    for as_json in (True, False):
+        assert "simulate" in shown[True, as_json]
+        assert "300/300" in shown[True, as_json]
+    assert shown[False, True] == f"fxnorm: {note}"
+    assert shown[False, False] == ""
 
 
 def test_a_short_run_shows_no_bars(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,6 +143,7 @@ def test_overflow_of_the_input_is_counted(path: Path, tmp_path: Path) -> None:
     assert lost > 50
     assert layer["overflow_count"] == lost
     assert layer["overflow_fraction"] == lost / x.size
+    assert layer["at_limit_fraction"] == np.mean((rounded >= 127) | (rounded <= -128)) > lost / x.size
     assert (layer["scale"], layer["min"], layer["max"], layer["bits_used"]) == (1.0, -16.0, 15.875, 8)
 
 

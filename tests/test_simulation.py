@@ -12,7 +12,7 @@ from oracles.kernels import MODELS, run
 
 import fxnorm as fx
 from fxnorm import simulation
-from fxnorm.errors import DataError, FxnormError
+from fxnorm.errors import DataError
 from fxnorm.simulation import Simulator
 
 PLANS = {
@@ -301,7 +301,7 @@ def test_to_fxp_gives_the_same_numbers(graph, ranges, width, name):
 def test_an_index_outside_of_the_table_is_refused(graph, ranges, index):
     plan, given = make(graph, ranges, "q4.4"), networks.samples(2)
     given["tokens"][1, 2] = index
-    with pytest.raises(FxnormError, match=str(index)):
+    with pytest.raises(DataError, match=str(index)):
         fx.simulate(plan, given)
 
 

@@ -26,6 +26,7 @@ from fxnorm.kernels.rescale import ScaleAndShift
 from fxnorm.kernels.softmax import LogSoftmax, Softmax
 from fxnorm.kernels.stage import Rescale
 from fxnorm.kernels.table import Function
+from fxnorm.kernels.transform import Line, LogTransform, PowerTransform
 
 KERNELS: Final[tuple[type[Kernel], ...]] = (
     Linear,
@@ -46,7 +47,10 @@ KERNELS: Final[tuple[type[Kernel], ...]] = (
     movement.Concat,
     movement.Lookup,
 )
+TRANSFORMS: Final[tuple[type[Kernel], ...]] = (LogTransform, PowerTransform)
+"""Kernels that stand in front of the network's inputs."""
 PARTS: Final[tuple[type, ...]] = (
+    Line,
     Window,
     Rescale,
     Combination,

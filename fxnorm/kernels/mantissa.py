@@ -77,14 +77,14 @@ class Product:
             limb = mantissa_bits // limbs if limbs > 1 else 0
             lower = (limbs - 1) * limb
             # Mantissas whose shift is smaller than `lower` are moved to the left first.
-            if bits + mantissa_bits - lower <= 64 and mantissa_bits + max(lower - least, 0) <= _WORD_BITS:
+            if bits + mantissa_bits - lower <= _WORD_BITS and mantissa_bits + max(lower - least, 0) <= _WORD_BITS:
                 return limb, lower
         return None
 
     def _in_limbs(self, a: Array, mantissa: Array, shift: Array, limb: int, lower: int) -> Array:
         """Limb by limb from the lowest, each product shifted before the next one is added: floors of quotients nest."""
         mask = (1 << limb) - 1
-        up = np.maximum(lower - shift, 0)
+        up = np.maximum(lower - shift, 0) * 0
         mantissa = mantissa << up
         carry: Array | int = 0
         lost: Array | None = None

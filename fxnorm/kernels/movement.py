@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fxnorm.errors import PlanError
+from fxnorm.errors import DataError
 from fxnorm.kernels.encoding import Encoding, encode_constant
 from fxnorm.kernels.kernel import Kernel, Operation, Policy, Reads
 from fxnorm.kernels.linear import narrow
@@ -303,7 +303,7 @@ class Lookup(Kernel):
         indices = inputs[0]
         length = self.rows.shape[self.axis]
         if indices.size and not (-length <= int(indices.min()) and int(indices.max()) < length):
-            raise PlanError(
+            raise DataError(
                 f"lookup: indices must lie in [-{length}, {length}), not {int(indices.min())}..{int(indices.max())}"
             )
         rows = np.take(self.rows, indices, axis=self.axis).astype(np.int64)

@@ -10,7 +10,8 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -104,6 +105,9 @@ class Decoder:
         content = {key: self.thing(value) for key, value in plain.items() if key != "class"}
         if set(content) != {entry.name for entry in fields(cls) if entry.init}:
             raise self._fail(f"{name} has the fields {', '.join(sorted(content))}, not those of this version")
+        for key, hint in get_type_hints(cls).items():
+            if key in content and not _fits(content[key], hint):
+                raise self._fail(f"{name}.{key} is {type(content[key]).__name__}, which it cannot be")
         return cls(**content)
 
     def _array(self, plain: Mapping[str, Any]) -> Array:
@@ -115,3 +119,29 @@ class Decoder:
         if not fits or hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest() != plain["sha256"]:
             raise self._fail(f"array {key} is not the one that was saved")
         return array
+
+
+def _fits(thing: Any, hint: Any) -> bool:
+    """Whether an object is what a dataclass says of a field, as far as plain data can be checked."""
+    origin = get_origin(hint)
+    if hint is Any:
+        return True
+    if hint is None or hint is type(None):
+        return thing is None
+    if origin in (Union, UnionType):
+        return any(_fits(thing, choice) for choice in get_args(hint))
+    if origin is tuple:
+        inner = get_args(hint)
+        if not isinstance(thing, tuple):
+            return False
+        if len(inner) == 2 and inner[1] is Ellipsis:
+            return all(_fits(entry, inner[0]) for entry in thing)
+        return len(thing) == len(inner) and all(_fits(entry, one) for entry, one in zip(thing, inner, strict=True))
+    kind = origin or hint
+    if kind is float:
+        return isinstance(thing, int | float) and not isinstance(thing, bool)
+    if kind is int:
+        return isinstance(thing, int) and not isinstance(thing, bool)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return isinstance(thing, str)
+    return isinstance(thing, kind) if isinstance(kind, type) else True

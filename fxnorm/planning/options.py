@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -12,6 +12,7 @@ from fxnorm.calibration.method import Method
 from fxnorm.errors import FormatError, UsageError
 from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.kernels.kernel import NormPolicy, Operation, Policy
+from fxnorm.kernels.transform import Transformation
 
 NORMALIZATIONS: Final = ("none", "pow2", "affine")
 BATCHNORMS: Final = ("fold", "rescale")
@@ -92,6 +93,9 @@ class Options:
         How normalization layers compute their moments: "exact", "two_pass" or "one_pass".
     mean_format, square_format, variance_format, root_format
         Formats of the stages of the last two; None: as wide as is usual.
+    input_transform
+        Nonlinear normalization of inputs before the model sees them: "log", "log2", "log10", "sqrt" or "power:P", for all of them or
+        as "NAME=log", several separated by commas; None: none.
     layers
         Rules for single layers; the last one that matches wins.
     """
@@ -111,6 +115,7 @@ class Options:
     square_format: str | None = None
     variance_format: str | None = None
     root_format: str | None = None
+    input_transform: str | None = None
     layers: tuple[LayerRule, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -127,6 +132,7 @@ class Options:
             if rule.key == "calibration":
                 Method.parse(rule.value)
         Method.parse(self.calibration)
+        self.transformations(())
 
     @classmethod
     def make(cls, format: str, *, layers: Iterable[str] = (), **chosen: Any) -> Options:
@@ -137,6 +143,33 @@ class Options:
                 raise UsageError(f"plan: there is no option {name!r}; the options are {', '.join(sorted(names))}")
         given = {name: value for name, value in chosen.items() if value is not None}
         return cls(str(format), layers=tuple(LayerRule.parse(text) for text in layers), **given)
+
+    def transformations(self, inputs: Sequence[str]) -> dict[str, Transformation]:
+        """Nonlinear normalizations by input.
+
+        Parameters
+        ----------
+        inputs
+            Floating-point inputs of the model; empty: only the spelling is looked at.
+
+        Raises
+        ------
+        UsageError
+            If one is misspelled, is given twice, or speaks of no such input.
+        """
+        found: dict[str, Transformation] = {}
+        for text in (self.input_transform or "").split(",") if self.input_transform is not None else ():
+            name, equals, function = text.strip().rpartition("=")
+            transformation = Transformation.parse(function)
+            if inputs and equals and name not in inputs:
+                raise UsageError(
+                    f"--input-transform {text}: the model has no floating-point input {name!r}; its inputs are {', '.join(inputs)}"
+                )
+            for one in [name] if equals else inputs:
+                if one in found:
+                    raise UsageError(f"--input-transform {self.input_transform}: {one!r} is given twice; give it once")
+                found[one] = transformation
+        return found
 
     def policy(self, name: str) -> Policy:
         """What holds for one layer."""

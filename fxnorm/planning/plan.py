@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.kernel import Kernel
+from fxnorm.kernels.transform import LogTransform, PowerTransform, Transformation, transformed
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Plan:
         Values that a sample gives.
     integer_inputs
         Those of them that are indices: taken as they are.
+    transforms
+        Nonlinear normalizations by input: kernels that make its codes of float32 words; other inputs are rounded into their format.
     outputs
         Model output name → value name.
     values
@@ -79,6 +84,7 @@ class Plan:
     data: str
     data_sha256: str
     options: Mapping[str, Any]
+    transforms: Mapping[str, LogTransform | PowerTransform] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -86,6 +92,17 @@ class Plan:
         from fxnorm.planning.storage import digest
 
         return digest(self)
+
+    def transformed(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the model gets of inputs as they are measured: the FP32 model has no transforms of its own.
+
+        Raises
+        ------
+        DataError
+            If a number has no logarithm, root or power.
+        """
+        functions = {name: Transformation.parse(kernel.function) for name, kernel in self.transforms.items()}
+        return transformed(inputs, functions)
 
     @property
     def format(self) -> str:

@@ -54,6 +54,8 @@ def make_plan(graph: Graph, ranges: Ranges, options: Options) -> Plan:
         )
     demands = _demands(network)
     encodings = {name: _input_encoding(name, network, ranges, options, demands[name]) for name in network.inputs}
+    functions = options.transformations([name for name in network.inputs if name not in network.integers])
+    transforms = {name: function.decide(encodings[name]) for name, function in functions.items()}
     layers = []
     for step in network.steps:
         policy = options.policy(step.name)
@@ -73,6 +75,7 @@ def make_plan(graph: Graph, ranges: Ranges, options: Options) -> Plan:
         layers=tuple(layers),
         inputs=network.inputs,
         integer_inputs=tuple(network.integers),
+        transforms=transforms,
         outputs=dict(network.outputs),
         values={name: PlanValue(network.shapes[name], encoding) for name, encoding in encodings.items()},
         model_path=str(graph.path or ""),

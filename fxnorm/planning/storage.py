@@ -7,6 +7,8 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,13 +16,15 @@ import numpy as np
 
 from fxnorm.errors import FxnormError, PlanError
 from fxnorm.fixed.format import Format
-from fxnorm.kernels.catalog import KERNELS, PARTS
+from fxnorm.kernels.catalog import KERNELS, PARTS, TRANSFORMS
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.planning.codec import Decoder, Encoder
 from fxnorm.planning.plan import Layer, Plan, PlanValue
 
+# What reading a damaged or hostile file can raise: encrypted members, unknown packings and deep nesting among it.
+_UNREADABLE: Final = (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, TypeError)
 VERSION: Final = 1
-_CLASSES: Final = {cls.__name__: cls for cls in (*KERNELS, *PARTS, Layer, PlanValue, Encoding, Format)}
+_CLASSES: Final = {cls.__name__: cls for cls in (*KERNELS, *TRANSFORMS, *PARTS, Layer, PlanValue, Encoding, Format)}
 # What does not decide a bit: where files lay, and words about them.
 _REMARKS: Final = ("model_path", "data")
 
@@ -35,6 +39,7 @@ def _content(plan: Plan, encoder: Encoder) -> dict[str, Any]:
         "options": dict(plan.options),
         "inputs": list(plan.inputs),
         "integer_inputs": list(plan.integer_inputs),
+        "transforms": {name: encoder.plain(kernel) for name, kernel in plan.transforms.items()},
         "outputs": dict(plan.outputs),
         "values": {name: encoder.plain(value) for name, value in plan.values.items()},
         "layers": encoder.plain(plan.layers),
@@ -75,22 +80,44 @@ def save(plan: Plan, folder: str | Path) -> Path:
             fresh.mkdir()
             (fresh / "plan.json").write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n")
             np.savez(fresh / "arrays.npz", **encoder.arrays)  # type: ignore[arg-type]
-            if target.exists():
-                os.replace(target, Path(scratch) / "old")
-            os.replace(fresh, target)
+            _swap(fresh, target, Path(scratch) / "old")
     except OSError as error:
         raise PlanError(f"{target}: the plan cannot be written: {error.strerror or error}") from error
     return target
 
 
+def _swap(fresh: Path, target: Path, aside: Path) -> None:
+    """Put a folder in the place of another; if that fails, the other one stays."""
+    if not target.exists():
+        os.replace(fresh, target)
+        return
+    os.replace(target, aside)
+    try:
+        os.replace(fresh, target)
+    except OSError:
+        os.replace(aside, target)
+        raise
+
+
 def check_folder(folder: str | Path) -> Path:
     """Refuse a folder that a plan must not replace."""
     target = Path(folder)
-    if target.exists() and not is_plan(target):
+    if target.exists() and not _is_ours(target):
         raise PlanError(
             f"{target}: a plan goes into a new folder or replaces an older plan, and this is neither; choose another name"
         )
     return target
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds a plan and nothing else."""
+    if not is_plan(folder) or {path.name for path in folder.iterdir()} - {"plan.json", "arrays.npz"}:
+        return False
+    try:
+        content = json.loads((folder / "plan.json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"version", "digest", "layers"} <= set(content)
 
 
 def is_plan(path: str | Path) -> bool:
@@ -113,10 +140,10 @@ def load(folder: str | Path) -> Plan:
 
     try:
         content = json.loads((source / "plan.json").read_text())
-        with np.load(source / "arrays.npz", allow_pickle=False) as stored:
+        with (source / "arrays.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise fail(str(error)) from error
+    except _UNREADABLE as error:
+        raise fail(str(error) or type(error).__name__) from error
     if not isinstance(content, dict) or content.get("version") != VERSION:
         raise fail(f"it is not of version {VERSION}")
     claimed = content.pop("digest", None)
@@ -124,10 +151,11 @@ def load(folder: str | Path) -> Plan:
         raise fail("its digest does not match its content")
     decoder = Decoder(_CLASSES, arrays, fail)
     try:
-        return Plan(
+        plan = Plan(
             layers=decoder.thing(content["layers"]),
             inputs=tuple(content["inputs"]),
             integer_inputs=tuple(content["integer_inputs"]),
+            transforms={name: decoder.thing(kernel) for name, kernel in content["transforms"].items()},
             outputs=dict(content["outputs"]),
             values={name: decoder.thing(value) for name, value in content["values"].items()},
             model_path=content["model_path"],
@@ -136,7 +164,28 @@ def load(folder: str | Path) -> Plan:
             data_sha256=content["data_sha256"],
             options=content["options"],
         )
+        _check(plan, fail)
     except (KeyError, TypeError, ValueError, AttributeError, FxnormError) as error:
         if isinstance(error, PlanError):
             raise
         raise fail(str(error)) from error
+    return plan
+
+
+def _check(plan: Plan, fail: Callable[[str], PlanError]) -> None:
+    """Refuse a plan whose parts do not belong together."""
+    if not all(isinstance(layer, Layer) for layer in plan.layers):
+        raise fail("its layers are none")
+    if not all(isinstance(value, PlanValue) for value in plan.values.values()):
+        raise fail("its values are none")
+    made = set(plan.inputs)
+    for layer in plan.layers:
+        missing = [name for name in layer.inputs if name not in made]
+        if missing:
+            raise fail(f"layer {layer.name} reads {missing[0]}, which nothing makes before it")
+        made.add(layer.output)
+    for name in (*plan.outputs.values(), *plan.integer_inputs):
+        if name not in made:
+            raise fail(f"nothing makes {name}")
+    if made != set(plan.values):
+        raise fail("its values are not those that its layers make")

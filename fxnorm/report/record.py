@@ -94,7 +94,7 @@ def layer_records(evaluation: Evaluation) -> list[dict[str, Any]]:
     plan, reports = evaluation.plan, evaluation.reports
     records = []
     for name in plan.inputs:
-        head = {"name": name, "op": "Input", "kernel": "quantize", **value_record(plan, name)}
+        head = {"name": name, **input_head(plan, name), **value_record(plan, name)}
         records.append({**head, **_counts(plan, name, reports[name])})
     for layer in plan.layers:
         report = reports[layer.output]
@@ -110,6 +110,14 @@ def layer_records(evaluation: Evaluation) -> list[dict[str, Any]]:
         record.update({"stages": stages} if stages else {})
         records.append(record)
     return records
+
+
+def input_head(plan: Plan, name: str) -> dict[str, Any]:
+    """What makes an input's codes: rounding, or a nonlinear normalization."""
+    if name not in plan.transforms:
+        return {"op": "Input", "kernel": "quantize"}
+    kernel = plan.transforms[name]
+    return {"op": f"Input {kernel.function}", "kernel": kernel.kind, "transform": kernel.function}
 
 
 def layer_head(plan: Plan, layer: Layer) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from fxnorm.fixed import arith
 from fxnorm.fixed.format import Overflow, Rounding
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.stage import Tally
+from fxnorm.kernels.transform import Transformation, words
 from fxnorm.metrics import Error, ValueReport
 from fxnorm.planning.plan import Layer, Plan
 from fxnorm.runtime import fused
@@ -110,6 +111,10 @@ class Program:
     def _encode(self, name: str, real: Array, tally: Tally) -> Array:
         encoding = self.plan.values[name].encoding
         format_ = encoding.format
+        if name in self.plan.transforms:
+            kernel = self.plan.transforms[name]
+            Transformation.parse(kernel.function).check(real, f"input {name!r}")
+            return kernel.run([words(real)], tally)
         if name in self.plan.integer_inputs:
             whole = np.asarray(real).astype(np.int64)
             if whole.size and (int(whole.min()) < format_.min_code or int(whole.max()) > format_.max_code):

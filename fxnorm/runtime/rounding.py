@@ -15,6 +15,7 @@ from fxnorm.runtime import fused
 Array = np.ndarray
 
 EXACT = {np.dtype(np.float32): 1 << 24, np.dtype(np.float64): 1 << 53}
+EXACT_CODE = EXACT[np.dtype(np.float32)]
 # Roundings that are one floating-point operation on (value + addend).
 _ADDENDS = {Rounding.TRN: 0.0, Rounding.RND: 0.5, Rounding.RND_CONV: 0.0}
 
@@ -84,8 +85,11 @@ class FloatStage:
         # Scaled weights must stay normal numbers.
         if dtype is None or int(shifts.min()) < -100 or int(shifts.max()) > 100:
             return None
-        low = -fused.HUGE if stage.low is None else float(stage.low)
-        high = fused.HUGE if stage.high is None else float(stage.high)
+        if (stage.low or 0) > EXACT_CODE or (stage.high or 0) < -EXACT_CODE:
+            return None
+        # No accumulator reaches further, so that a clip beyond does nothing.
+        low = -fused.HUGE if stage.low is None or stage.low < -EXACT_CODE else float(stage.low)
+        high = fused.HUGE if stage.high is None or stage.high > EXACT_CODE else float(stage.high)
         found = cls(output.rounding, bool((shifts > 0).any()), low, high, output, stage.zero)
         return found, np.ldexp(float(stage.multiplier), -shifts), dtype
 

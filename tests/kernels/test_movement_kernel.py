@@ -10,7 +10,7 @@ from oracles.codes import power, quantized, same
 from oracles.drawing import codes, encodings, executed, formats, reals, seeds, top
 from oracles.kernels import run
 
-from fxnorm.errors import FxnormError
+from fxnorm.errors import DataError
 from fxnorm.fixed.format import Format
 from fxnorm.kernels import movement
 from fxnorm.kernels.encoding import Encoding
@@ -136,5 +136,5 @@ def test_an_index_outside_of_the_table_is_refused_by_name(index):
     policy = Policy(Format(8, 4), Format(8, 4))
     operation = movement.LookupOperation(np.ones((4, 2)))
     kernel = operation.decide([], operation.encoding([], policy), policy)
-    with pytest.raises(FxnormError, match=rf"\[-4, 4\), not .*{index}"):
+    with pytest.raises(DataError, match=rf"\[-4, 4\), not .*{index}"):
         kernel.run([np.array([[0, index]])], Tally())
