@@ -35,7 +35,7 @@ define environment
 	fi
 endef
 
-.PHONY: help venv demo test test-slow test-all lint types format conformance bench accuracy examples clean
+.PHONY: help venv demo test test-slow test-all lint types format conformance bench accuracy figures examples clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ bench: $(INSTALLED_DEV) ## measure the speed against onnxruntime and others; rew
 
 accuracy: $(INSTALLED) ## run the trained examples at q5.3, with normalization and without; rewrite docs/accuracy.md
 	$(PY) examples/accuracy.py --page docs/accuracy.md
+
+figures: $(INSTALLED) ## draw the figures of the documentation anew
+	$(PY) examples/decades.py --plot docs/nonlinear.svg
 
 examples: $(INSTALLED_TORCH) ## train the examples anew (PyTorch, in its own .venv-examples)
 	$(TORCH_VENV)/bin/python examples/train_digits.py

@@ -14,6 +14,7 @@ from fxnorm.calibration import Ranges, observe
 from fxnorm.errors import DataError
 from fxnorm.evaluation import chunk_size
 from fxnorm.graph.graph import Graph
+from fxnorm.kernels.transform import transformed
 from fxnorm.metrics import Error
 from fxnorm.planning import storage
 from fxnorm.planning.options import Options
@@ -55,7 +56,7 @@ def load(
     return import_model(source, batch=batch, dims=dims or {}, known=known)
 
 
-def calibrate(graph: Graph, samples: Samples, *, histograms: bool = True) -> Ranges:
+def calibrate(graph: Graph, samples: Samples, *, histograms: bool = True, input_transform: str | None = None) -> Ranges:
     """Ranges and distributions of every value of the FP32 model on samples.
 
     Parameters
@@ -64,13 +65,15 @@ def calibrate(graph: Graph, samples: Samples, *, histograms: bool = True) -> Ran
         An array for a model of one input, or arrays by input name; the first axis counts samples.
     histograms
         Whether distributions are kept, which every `calibration` but "minmax" needs; without them it is faster.
+    input_transform
+        Nonlinear normalization of inputs, as the plan is to have it: "log", "sqrt", "power:P", or "NAME=log".
 
     Raises
     ------
     DataError
         If the samples do not fit the model's inputs.
     """
-    inputs = bind_to(graph, samples)
+    inputs = _model_inputs(graph, samples, input_transform)
     count = len(next(iter(inputs.values())))
     size = chunk_size(graph)
     chunks = ({name: array[start : start + size] for name, array in inputs.items()} for start in range(0, count, size))
@@ -100,7 +103,7 @@ def plan(
         Rules for single layers, "NAME:KEY=VALUE".
     options
         Any other of `fxnorm.planning.options.Options`: weight_format, accumulator, product_format, rounding, overflow, normalize,
-        calibration, batchnorm, patterns.
+        calibration, batchnorm, patterns, input_transform.
 
     Raises
     ------
@@ -124,12 +127,21 @@ def load_plan(folder: str | Path) -> Plan:
     return storage.load(folder)
 
 
-def reference(graph: Graph, samples: Samples) -> dict[str, Array]:
-    """Outputs of the FP32 model by name, the samples on the first axis."""
+def reference(graph: Graph, samples: Samples, *, input_transform: str | None = None) -> dict[str, Array]:
+    """Outputs of the FP32 model by name, the samples on the first axis; for `input_transform` see `calibrate`."""
     from fxnorm.graph.reference import Reference
 
-    inputs = bind_to(graph, samples)
+    inputs = _model_inputs(graph, samples, input_transform)
     return {name: merged(array) for name, array in Reference(graph).run(inputs).items()}
+
+
+def _model_inputs(graph: Graph, samples: Samples, input_transform: str | None) -> dict[str, Array]:
+    """Samples as the FP32 model gets them."""
+    inputs = bind_to(graph, samples)
+    if input_transform is None:
+        return inputs
+    floating = [name for name in graph.inputs if graph.values[name].dtype.kind == "f"]
+    return transformed(inputs, Options("q5.3", input_transform=input_transform).transformations(floating))
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ _PLAN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--input-transform",
         metavar="HOW",
-        help="Nonlinear normalization of inputs over many decades: log, log2, log10, sqrt or power:P, for all inputs or as NAME=log,NAME=sqrt.",
+        help="Nonlinear normalization of inputs over many decades: log, log2, log10, sqrt or power:P, for all of them or as NAME=log,…",
     ),
     click.option(
         "--norm-algorithm",

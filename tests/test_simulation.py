@@ -347,8 +347,10 @@ def test_one_array_serves_a_model_of_one_input_only(graph, ranges):
         fx.simulate(plan, {})
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("file", ["sww.onnx", "dscnn.onnx", "ad_autoencoder.onnx", "resnet8.onnx"])
+LONG = [pytest.param(file, marks=pytest.mark.slow) for file in ("sww.onnx", "dscnn.onnx", "resnet8.onnx")]
+
+
+@pytest.mark.parametrize("file", ["ad_autoencoder.onnx", *LONG])
 @pytest.mark.parametrize("format_", ["q5.3", "q16.16"])
 def test_trained_models_layer_by_layer(file, format_):
     """One sample of every trained model: each layer against plain Python integers, accumulators included."""

@@ -66,7 +66,7 @@ class Node:
     domain: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.op})"
+        return printable(f"{self.name} ({self.op})")
 
 
 @dataclass(frozen=True)
@@ -127,3 +127,8 @@ class Graph:
                 if name:
                     readers.setdefault(name, []).append(node)
         return {name: tuple(nodes) for name, nodes in readers.items()}
+
+
+def printable(text: str) -> str:
+    """Text from a model as it may go to a terminal: characters that would steer it are escaped."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

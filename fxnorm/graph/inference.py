@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 DATA_LIMIT: Final = 4096  # constants with more elements than this are never shapes, axes or scales
 LIKE_INPUT: Final = frozenset({("", "GroupNormalization"), ("", "MeanVarianceNormalization")})
 """Operators that onnx defines without inference; their output has the type and shape of their first input."""
+LIKE_ANOTHER: Final = {("", "GreaterOrEqual"): "Greater", ("", "LessOrEqual"): "Less"}
+"""Operators that older releases of onnx define without inference, and one that has the same output types."""
 _LEGACY: Final = ("consumed_inputs",)  # optimizer hints of opset 1 that later exporters went on writing
 
 
@@ -94,10 +96,11 @@ def infer_types(
 
     if (node.domain, node.op_type) in LIKE_INPUT and node.inputs[0] is not None and node.inputs[0].type is not None:
         return [ir.TypeAndShape(node.inputs[0].type, node.inputs[0].shape)]
-    definition = schema(node.domain, node.op_type, version)
+    proto = ir.serde.serialize_node(node)
+    proto.op_type = LIKE_ANOTHER.get((node.domain, node.op_type), node.op_type)
+    definition = schema(node.domain, proto.op_type, version)
     if definition is None or not definition.has_type_and_shape_inference_function:
         return [None] * len(node.outputs)
-    proto = ir.serde.serialize_node(node)
     types = {}
     data = {}
     for value in (*node.inputs, *captured):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fxnorm.errors import ModelError
+from fxnorm.graph.graph import printable
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 def label(node: ir.Node) -> str:
     """How messages name a node."""
-    return f"{node.name} ({node.op_type})"
+    return printable(f"{node.name} ({node.op_type})")
 
 
 def opset(node: ir.Node) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from fxnorm.errors import ModelError
+from fxnorm.graph.graph import printable
 from fxnorm.graph.tensors import check_tensor
 
 if TYPE_CHECKING:
@@ -257,4 +258,4 @@ def _check_expansion(proto: onnx.ModelProto, functions: set[tuple[str, str]]) ->
 
 def label(node: onnx.NodeProto) -> str:
     """How messages name a node."""
-    return f"{node.name} ({node.op_type})"
+    return printable(f"{node.name} ({node.op_type})")

@@ -198,7 +198,8 @@ class ElementwiseOperation(Operation):
         divisor = self.divisor
         if self.function == "hard_swish":
             divisor = 6
-        stage = stage_for(output, lsb, bound, factor, divisor=divisor, low=low, high=high)
+        origin = output.zero if same else 0
+        stage = stage_for(output, lsb, bound, factor, divisor=divisor, low=low, high=high, origin=origin)
         return Elementwise(
             self.function,
             tuple(constants),
@@ -206,7 +207,7 @@ class ElementwiseOperation(Operation):
             self.signs or (1,) * len(encodings),
             parameters,
             self.mask,
-            replace(stage, zero=0) if same else stage,
+            stage,
             bound,
             tuple(term.multiplier for term in terms),
             tuple(term.zero for term in terms),

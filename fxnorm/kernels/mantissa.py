@@ -84,7 +84,7 @@ class Product:
     def _in_limbs(self, a: Array, mantissa: Array, shift: Array, limb: int, lower: int) -> Array:
         """Limb by limb from the lowest, each product shifted before the next one is added: floors of quotients nest."""
         mask = (1 << limb) - 1
-        up = np.maximum(lower - shift, 0) * 0
+        up = np.maximum(lower - shift, 0)
         mantissa = mantissa << up
         carry: Array | int = 0
         lost: Array | None = None

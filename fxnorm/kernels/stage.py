@@ -165,16 +165,21 @@ def stage_for(
         As in `Rescale`.
     """
     multiplier, places = nearest_multiplier(Fraction(factor) / Fraction(output.factor), multiplier_bits(output))
+    shift = output.place - lsb + places
+    # What is only moved or chosen keeps its codes: nothing is taken off to be added again.
+    keeps = (
+        multiplier == 1 and origin == output.zero and not np.any(shift) and isinstance(divisor, int) and divisor == 1
+    )
     return Rescale(
         output.format,
-        output.place - lsb + places,
+        shift,
         divisor=divisor,
         low=low,
         high=high,
         bound=bound,
         multiplier=multiplier,
-        zero=output.zero,
-        origin=origin,
+        zero=0 if keeps else output.zero,
+        origin=0 if keeps else origin,
     )
 
 

@@ -12,8 +12,8 @@ from fxnorm.lowering.lower import lower
 from fxnorm.lowering.operators import LOWERINGS
 from fxnorm.planning.plan import Layer, Plan
 from fxnorm.report.columns import Column, console, print_line, print_table
-from fxnorm.report.record import accumulator_record, layer_head, plan_head, stage_records, value_record
-from fxnorm.report.table import headline, power, short_op
+from fxnorm.report.record import accumulator_record, input_head, layer_head, plan_head, stage_records, value_record
+from fxnorm.report.table import headline, number, power, short_op
 from fxnorm.report.text import labels
 
 WHOLE_NAME = 300
@@ -94,7 +94,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "model": {"path": plan.model_path, "sha256": plan.model_sha256},
         "plan": plan_head(plan),
         "options": dict(plan.options),
-        "inputs": [{"name": name, **value_record(plan, name)} for name in plan.inputs],
+        "inputs": [{"name": name, **input_head(plan, name), **value_record(plan, name)} for name in plan.inputs],
         "outputs": [{"name": name, **value_record(plan, value)} for name, value in plan.outputs.items()],
         "layers": [_layer(plan, layer) for layer in plan.layers],
     }
@@ -120,7 +120,7 @@ def print_plan(plan: Plan, *, where: str) -> None:
     out.print()
     layers = record["layers"]
     names, left_out = labels([layer["name"] for layer in layers])
-    rows = [{**entry, "op": "Input", "kernel": "quantize"} for entry in record["inputs"]] + layers
+    rows = record["inputs"] + layers
     accumulators = [row.get("accumulator") for row in rows]
     columns = [
         Column("layer", [*plan.inputs, *names], left=True, name=True),
@@ -129,6 +129,7 @@ def print_plan(plan: Plan, *, where: str) -> None:
         Column("shape", [extent(row["shape"]) for row in rows], left=True, rank=2),
         Column("format", [row["format"] for row in rows], left=True),
         Column("scale", [power(row["scale"]) for row in rows]),
+        *([Column("offset", [number(row["offset"]) for row in rows])] if any(row["offset"] for row in rows) else []),
         Column(
             "accumulator", ["" if a is None else a["format"].split(":")[0] for a in accumulators], left=True, rank=1
         ),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fxnorm.data import Data
 
 HISTOGRAM_PARTS: Final = 64
+SAFE: Final = "cannot overflow"
 
 
 def run_record(evaluation: Evaluation, data: Data) -> dict[str, Any]:
@@ -138,9 +139,11 @@ def value_record(plan: Plan, name: str) -> dict[str, Any]:
 
 
 def accumulator_record(layer: Layer) -> dict[str, Any] | None:
-    """Accumulator of a layer, where it has one."""
-    format_ = layer.kernel.accumulator_format()
-    return None if format_ is None else {"format": str(format_), "proof": layer.kernel.accumulator_proof()}
+    """Accumulator of a layer, where it has one; its modes are spelled out where they can matter."""
+    format_, proof = layer.kernel.accumulator_format(), layer.kernel.accumulator_proof()
+    if format_ is None:
+        return None
+    return {"format": str(format_.with_modes(Rounding.RND, Overflow.SAT) if proof == SAFE else format_), "proof": proof}
 
 
 def stage_records(layer: Layer) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fxnorm.evaluation import Evaluation
+from fxnorm.evaluation import CALIBRATION_SAMPLES, Evaluation
 from fxnorm.planning.plan import Plan
 from fxnorm.report.columns import Column, console, print_line, print_table
 from fxnorm.report.record import data_format, layer_records, output_record
@@ -31,9 +31,12 @@ def print_run(evaluation: Evaluation, data: Data, *, where: str) -> None:
     """
     out = console()
     plan = evaluation.plan
-    same = data.sha256 == plan.data_sha256
+    calibration = plan.data
+    if data.sha256 == plan.data_sha256:
+        some = evaluation.samples > CALIBRATION_SAMPLES
+        calibration = f"its first {CALIBRATION_SAMPLES} samples" if some else "the same"
     print_line(out, f"{where}: {headline(plan)}", "bold")
-    print_line(out, f"data: {data.description}; calibrated on {'the same' if same else plan.data}")
+    print_line(out, f"data: {data.description}; calibrated on {calibration}")
     print_line(out, f"plan: {plan.digest[:16]}")
     out.print()
     names, left_out = labels([layer.name for layer in plan.layers])
@@ -81,6 +84,8 @@ def layer_columns(evaluation: Evaluation, names: Sequence[str]) -> list[Column]:
         ),
         Column("scale", [power(record["scale"]) for record in records], rank=1),
     ]
+    if any(record["offset"] for record in records):
+        columns.append(Column("offset", [number(record["offset"]) for record in records], rank=2))
     common = str(data_format(plan))
     if any(record["format"] != common for record in records):
         columns.append(Column("format", [record["format"] for record in records], rank=8, left=True))
@@ -150,7 +155,7 @@ def _layer_sqnr(evaluation: Evaluation, value: str) -> str:
 
 def decibels(ratio: float) -> str:
     """A ratio in dB; one that no error makes infinite is "exact"."""
-    return "exact" if ratio == math.inf else f"{ratio:.1f}"
+    return "exact" if ratio == math.inf else f"{round(ratio, 1) + 0.0:.1f}"  # no -0.0
 
 
 def power(scale: float | None) -> str:

@@ -174,7 +174,11 @@ def _pool(kernel: Pool) -> Run | None:
         return None
     window, combine = kernel.window, np.maximum if kernel.function == "max" else np.add
     found = FloatStage.of(kernel.stage, kernel.bound)
-    free = kernel.function == "max" and found is not None and not found[0].rounds and np.all(found[1] == 1.0)
+    output = kernel.stage.output
+    # A maximum pads with the lowest code of its input.
+    holds = kernel.padding >= output.lowest_code and kernel.bound <= max(-output.lowest_code, output.max_code)
+    moves = found is not None and not found[0].rounds and not found[0].zero and bool(np.all(found[1] == 1.0))
+    free = kernel.function == "max" and holds and moves
 
     def run(inputs: Sequence[Array], tally: Tally) -> Array:
         from fxnorm.engine import products

@@ -14,6 +14,7 @@ from real_oracle import fitted, onnx_value, rounded, taken_apart
 from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.fixed.functions import build
 from fxnorm.fixed.reals import FUNCTION_NAMES, real_function
+from fxnorm.fixed.segmentation import edge_codes
 from fxnorm.fixed.segments import SegmentTable
 
 WORDS = [("q8.8", 0, "q8.8", 0), ("q4.12", 0, "q2.14", 0), ("uq5.9", 3, "q6.6:trn,sat_sym", -2)]
@@ -189,6 +190,26 @@ def test_many_decades_keep_their_relative_precision(name):
     for code in [1, 2, 3, 7, 1000, 12345678, (1 << 32) - 1]:
         value = onnx_value(name, Fraction(code, 1 << 40), function.keywords) / Fraction(2) ** y_lsb
         assert abs(int(table.run(np.array([code]))[0][0]) - min(value, Fraction(y.max_code))) <= table.max_error_lsb
+
+
+@pytest.mark.parametrize(
+    ("function", "starts"),
+    [
+        (real_function("tanh"), [-1000]),
+        (real_function("relu"), [-1000, 0]),
+        (real_function("log"), [-1000, 1]),
+        (real_function("reciprocal"), [-1000, 0, 1]),
+        (real_function("thresholded_relu", alpha=1.0), [-1000, 257]),
+        (real_function("thresholded_relu", alpha=-1.001), [-1000, -256]),
+        (real_function("hard_swish"), [-1000, -768, 768]),
+        (real_function("hard_sigmoid", alpha=-0.3, beta=0.0), [-1000, -853, 0]),
+        (real_function("hard_sigmoid", alpha=0.3, beta=0.0), [-1000, 0, 854]),
+    ],
+    ids=str,
+)
+def test_pieces_begin_at_the_first_code_beyond_an_edge(function, starts):
+    assert edge_codes(function, -8, -1000, 1000) == starts
+    assert edge_codes(function, -8, 900, 1000) == [900]
 
 
 def test_evidence_says_what_was_measured():

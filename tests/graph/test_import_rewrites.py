@@ -293,3 +293,11 @@ def test_outputs_can_be_chosen() -> None:
     assert (graph.outputs, ops(graph)) == (("z",), ["Neg"])
     with pytest.raises(UsageError, match="'q': the model has no such output; it has: y, z"):
         load(proto, outputs=["q"])
+
+
+def test_comparisons_have_types_whichever_onnx_is_installed() -> None:
+    nodes = [node("GreaterOrEqual", ["x", "c"], ["g"]), node("LessOrEqual", ["x", "c"], ["y"])]
+    outputs = {"g": (BOOL, None), "y": (BOOL, None)}
+    graph = assert_same(model(nodes, {"x": (2, 3, 1)}, outputs, {"c": draw((4,), 1)}), {"x": draw((2, 3, 1))})
+    assert graph.shape("y") == (2, 3, 4)
+    assert graph.values["y"].dtype == np.bool_

@@ -270,6 +270,20 @@ def test_products_with_mantissas_round_as_the_exact_number_does(paths):
     assert all(paths[f"product: {path}"] > 4 for path in ("direct", "wide", "2 limbs", "3 limbs")), paths
 
 
+@pytest.mark.parametrize("factor_bits", [30, 50, 58])
+def test_products_of_small_factors_go_to_the_left_exactly(factor_bits):
+    """Wide mantissas beside small shifts: none may be moved out of the word."""
+    for bits in range(4, 46):
+        for shift in range(-14, 5):
+            product = mantissa.Product((1 << factor_bits) - 1, (1 << bits) - 1, 1 << 60, True)
+            m = (1 << bits) - 1
+            got = product.run(np.array([1, -1, 0]), np.array([m] * 3), np.array([shift] * 3))
+            wanted = [norms.Fraction(a * m) * norms.power(-shift) / 4 for a in (1, -1, 0)]
+            assert [norms.rounded(norms.Fraction(int(g), 4), "rnd_conv") for g in got] == [
+                norms.rounded(real, "rnd_conv") for real in wanted
+            ]
+
+
 @given(
     st.integers(1, 400),
     st.integers(8, 18),

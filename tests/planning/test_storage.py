@@ -25,7 +25,10 @@ PLANS = {
     "all kernels": (networks.every_kernel, {"format": "q4.4", "batchnorm": "rescale"}),
     "wide": (networks.every_kernel, {"format": "q6.14", "layers": ["scaled:format=uq3.17"]}),
     "widest": (networks.dense, {"format": "q16.16", "accumulator": "q40.60"}),
-    "accumulators": (networks.every_kernel, {"format": "q4.4", "accumulator": "q5.5:trn,wrap", "product_format": "q3.6", "normalize": "none"}),
+    "accumulators": (
+        networks.every_kernel,
+        {"format": "q4.4", "accumulator": "q5.5:trn,wrap", "product_format": "q3.6", "normalize": "none"},
+    ),
     "normalizations": (networks.normalizations, {"format": "q4.8"}),
     "staged normalizations": (networks.normalizations, {"format": "q4.8", "norm_algorithm": "two_pass"}),
     "masked": (networks.masked, {"format": "q4.6"}),
@@ -63,8 +66,18 @@ def test_a_plan_comes_back_as_it_was(plan, tmp_path):
     made, given = plan
     back = fx.load_plan(fx.save_plan(made, tmp_path / "a"))
     assert back.digest == made.digest
-    assert (back.inputs, back.integer_inputs, back.outputs, back.options) == (made.inputs, made.integer_inputs, made.outputs, made.options)
-    assert (back.model_path, back.model_sha256, back.data, back.data_sha256) == (made.model_path, made.model_sha256, made.data, made.data_sha256)
+    assert (back.inputs, back.integer_inputs, back.outputs, back.options) == (
+        made.inputs,
+        made.integer_inputs,
+        made.outputs,
+        made.options,
+    )
+    assert (back.model_path, back.model_sha256, back.data, back.data_sha256) == (
+        made.model_path,
+        made.model_sha256,
+        made.data,
+        made.data_sha256,
+    )
     assert back.values == made.values
     assert back.format == made.format
     assert [(a.name, a.op, a.inputs, a.output, a.traced, type(a.kernel)) for a in back.layers] == [
@@ -106,7 +119,8 @@ def test_every_kernel_and_every_part_is_in_some_plan():
         visit(json.loads(json.dumps(storage._content(made, storage.Encoder(storage._CLASSES)))))
     assert {cls.__name__ for cls in KERNELS} <= seen
     missing = {cls.__name__ for cls in PARTS} - seen
-    assert missing <= {"Reshape", "Take", "Spread", "Broadcast", "Combination"}  # moves and factors that these networks do not need
+    # Moves, factors, masks and input transforms that these networks do not need.
+    assert missing <= {"Reshape", "Take", "Spread", "Broadcast", "Combination", "Mask", "Line"}
 
 
 def test_moves_and_factors_come_back_too(tmp_path):
@@ -151,7 +165,12 @@ def test_the_digest_depends_on_every_decision(network):
     graph, ranges = network
     made = fx.plan(graph, ranges, "q4.4")
     digests = {made.digest}
-    choices = [{"format": "q5.3"}, {"format": "q4.4:trn"}, {"format": "q4.4", "normalize": "none"}, {"format": "q4.4", "layers": ["conv:overflow=wrap"]}]
+    choices = [
+        {"format": "q5.3"},
+        {"format": "q4.4:trn"},
+        {"format": "q4.4", "normalize": "none"},
+        {"format": "q4.4", "layers": ["conv:overflow=wrap"]},
+    ]
     digests |= {fx.plan(graph, ranges, **choice).digest for choice in choices}
     # One weight, one bias, one shift, one name, one hash.
     first = made.layers[0]
@@ -160,7 +179,11 @@ def test_the_digest_depends_on_every_decision(network):
     bias = first.kernel.bias.copy()
     bias[-1] -= 1
     stage = replace(first.kernel.stage, shift=np.asarray(first.kernel.stage.shift) + 1)
-    for kernel in (replace(first.kernel, weights=weights), replace(first.kernel, bias=bias), replace(first.kernel, stage=stage)):
+    for kernel in (
+        replace(first.kernel, weights=weights),
+        replace(first.kernel, bias=bias),
+        replace(first.kernel, stage=stage),
+    ):
         digests.add(replace(made, layers=(replace(first, kernel=kernel), *made.layers[1:])).digest)
     digests.add(replace(made, layers=(replace(first, name="other"), *made.layers[1:])).digest)
     digests.add(replace(made, model_sha256="0" * 64).digest)
@@ -227,7 +250,11 @@ def test_any_digit_of_a_plan_that_changes(folder):
     """Every decision stands under the digest: each number of the file, changed by one, is noticed."""
     path = folder / "plan.json"
     text = path.read_text()
-    digits = [i for i, c in enumerate(text) if c.isdigit() and text[i - 1] in " [-" and "model_path" not in text[max(0, i - 60) : i]]
+    digits = [
+        i
+        for i, c in enumerate(text)
+        if c.isdigit() and text[i - 1] in " [-" and "model_path" not in text[max(0, i - 60) : i]
+    ]
     rng = np.random.default_rng(0)
     for i in rng.choice(digits, 60, replace=False):
         path.write_text(text[:i] + str((int(text[i]) + 1) % 10) + text[i + 1 :])
@@ -314,7 +341,18 @@ def test_an_edited_plan_whose_digest_does_not_fit(folder):
     refused(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[" * 100_000 + "]" * 100_000, "null", "\x00\x01", '{"version": 1, "digest": NaN}', '{"a": ' * 5_000 + "1" + "}" * 5_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[" * 100_000 + "]" * 100_000,
+        "null",
+        "\x00\x01",
+        '{"version": 1, "digest": NaN}',
+        '{"a": ' * 5_000 + "1" + "}" * 5_000,
+    ],
+)
 def test_a_plan_that_is_no_json(folder, text):
     (folder / "plan.json").write_text(text)
     refused(folder)
@@ -400,7 +438,11 @@ def test_damaged_compressed_data(folder):
 
 def snapshot(root):
     """Every file below a folder with the hash of its bytes."""
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path(root).rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(Path(root).rglob("*"))
+        if path.is_file()
+    }
 
 
 FAILURES = {
@@ -457,7 +499,10 @@ def test_an_older_plan_is_replaced_whole(network, tmp_path):
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["arrays.npz", "plan", "plan.json"]
 
 
-@pytest.mark.parametrize("files", [{}, {"notes.txt": "mine"}, {"plan.json": '{"name": "shop"}', "notes.txt": "mine"}, {"plan.json": "no json"}])
+@pytest.mark.parametrize(
+    "files",
+    [{}, {"notes.txt": "mine"}, {"plan.json": '{"name": "shop"}', "notes.txt": "mine"}, {"plan.json": "no json"}],
+)
 def test_a_folder_of_somebody_else_is_never_replaced(network, tmp_path, files):
     """Also not one that happens to have a plan.json of its own."""
     graph, ranges = network
