@@ -89,7 +89,7 @@ def page(found: list[Row], format_: str) -> str:
     ]
     for row in found:
         cells = [f"{row.name}: {row.what}", str(row.samples), share(row, "fp32")]
-        cells += [f"{share(row, how)} ({row.sqnr_db[how] + 0.0:.1f} dB)" for how in NORMALIZATIONS]
+        cells += [f"{share(row, how)} ({round(row.sqnr_db[how], 1) + 0.0:.1f} dB)" for how in NORMALIZATIONS]
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",

@@ -15,8 +15,9 @@ import numpy as np
 
 from fxnorm.fixed.format import Format
 from fxnorm.kernels.encoding import Encoding, fitting_exponent
+from fxnorm.kernels.leading_one import words
 from fxnorm.kernels.stage import Tally
-from fxnorm.kernels.transform import Transformation, words
+from fxnorm.kernels.transform import Transformation
 
 FIRST, LAST = -12, 12
 PER_DECADE = 400

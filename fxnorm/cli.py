@@ -175,6 +175,12 @@ def simulate(**given: Any) -> None:
 @click.argument("model", metavar="MODEL")
 @_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS)
 @click.option("-o", "--output", required=True, metavar="PLAN", help="Folder to write.")
+@click.option(
+    "--auto",
+    is_flag=True,
+    help="Measure none, pow2 and affine on the data, say what each layer should get and why, and write the plan that is worth it.",
+)
+@click.option("--json", "json_file", metavar="FILE", help="Write it as JSON; - is standard output.")
 def plan(**given: Any) -> None:
     """Calibrate MODEL on data, take every fixed-point decision, and save them as the folder PLAN."""
     from fxnorm.commands import plan as run
@@ -183,7 +189,7 @@ def plan(**given: Any) -> None:
 
 
 @cli.command(short_help="What is in a model or a plan.")
-@click.argument("path", metavar="MODEL|PLAN")
+@click.argument("model", metavar="MODEL|PLAN")
 @_with(_MODEL_OPTIONS)
 @click.option("--json", "json_file", metavar="FILE", help="Write it as JSON; - is standard output.")
 def inspect(**given: Any) -> None:

@@ -2,85 +2,132 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fxnorm.errors import PlanError, UsageError
 from fxnorm.evaluation import Progress, Stopwatch, calibrate, evaluate
+from fxnorm.planning import storage
 from fxnorm.planning.options import Options
 from fxnorm.planning.plan import Plan
 from fxnorm.planning.settings import PLAN_KEYS, option_name, settings
+from fxnorm.report.files import Delivery
+from fxnorm.report.output import Output, note
+from fxnorm.report.progress import progress_bars
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from fxnorm.calibration import Ranges
     from fxnorm.data import Data
     from fxnorm.graph.graph import Graph
     from fxnorm.report.archive import Archive
 
-RANDOM_SAMPLES = 16
-STANDARD_OUTPUT = "-"
-PATIENCE = 0.5
-"""Seconds that pass before a bar is worth showing."""
+RANDOM_SAMPLES: Final = 16
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Model and data, as the command line names them.
+
+    Attributes
+    ----------
+    model
+        File of the model, or folder of the plan.
+    data, calibration_data
+        Files or folders of samples.
+    samples, seed
+        Of random samples.
+    batch, dims
+        Sizes of free dimensions.
+    """
+
+    model: str
+    data: str | None = None
+    calibration_data: str | None = None
+    samples: int | None = None
+    seed: int | None = None
+    batch: int | None = None
+    dims: tuple[str, ...] = ()
+
+    @classmethod
+    def split(cls, given: Mapping[str, Any]) -> tuple[Inputs, dict[str, Any]]:
+        """Model and data among the options of a command, and the other ones."""
+        own = {field.name for field in fields(cls)}
+        return (
+            cls(**{name: value for name, value in given.items() if name in own}),
+            {name: value for name, value in given.items() if name not in own},
+        )
+
+    def graph(self, path: str | None = None, batch: int | None = None) -> Graph:
+        """Import the model, or the one at another path."""
+        from fxnorm.graph.onnx_import import load
+        from fxnorm.lowering.operators import known
+
+        return load(path or self.model, batch=batch or self.batch, dims=_sizes(self.dims), known=known)
+
+    def open(self, graph: Graph) -> Data:
+        """Samples of a file or a folder, or random ones."""
+        from fxnorm.data import Data
+
+        if self.data is not None:
+            return Data.open(self.data, graph)
+        return Data.random(graph, self.samples or RANDOM_SAMPLES, self.seed or 0)
+
+    def open_calibration(self, graph: Graph, source: Data) -> Data:
+        """Samples for calibration: those that are run, unless others are named."""
+        from fxnorm.data import Data
+
+        return source if self.calibration_data is None else Data.open(self.calibration_data, graph)
+
+    def check(self, command: str) -> None:
+        """Refuse options of random samples where there are samples."""
+        if self.data is not None and (self.samples is not None or self.seed is not None):
+            raise UsageError(
+                f"{command}: --samples and --seed go with random samples; with --data all of its samples are taken"
+            )
 
 
 def simulate(
     *,
-    model: str,
-    data: str | None,
-    calibration_data: str | None,
-    samples: int | None,
-    seed: int | None,
-    batch: int | None,
-    dims: tuple[str, ...],
     reference_model: str | None,
     json_file: str | None,
     outputs: str | None,
     trace: str | None,
-    **chosen: Any,
+    **given: Any,
 ) -> None:
     """`fxnorm simulate`."""
-    from fxnorm.data import Data
-    from fxnorm.planning import storage
     from fxnorm.report.archive import Archive
-    from fxnorm.report.files import Delivery
     from fxnorm.report.record import run_record
+    from fxnorm.report.table import print_run
 
-    from_plan = storage.is_plan(model)
-    _refuse_contradictions(
-        from_plan, reference_model, data, samples, seed, {**chosen, "calibration_data": calibration_data}
-    )
+    inputs, chosen = Inputs.split(given)
+    inputs.check("simulate")
+    from_plan = storage.is_plan(inputs.model)
+    _refuse_contradictions(from_plan, reference_model, {**chosen, "calibration_data": inputs.calibration_data})
     options = None if from_plan else Options.make(**settings(chosen))
-    quiet = json_file == STANDARD_OUTPUT
-    sources = [
-        path for path in (model, reference_model, data, calibration_data, chosen.get("config")) if path is not None
-    ]
     stopwatch = Stopwatch()
-    with Delivery(sources) as delivery, _progress() as progress:
-        promised = None if json_file is None or quiet else delivery.add("--json", json_file)
+    with Delivery(_sources(inputs, chosen, reference_model)) as delivery, progress_bars() as progress:
+        output = Output(json_file, delivery)
         outputs_file = None if outputs is None else Archive(delivery.add("--outputs", outputs))
         trace_file = None if trace is None else Archive(delivery.add("--trace", trace))
         if options is None:
             with stopwatch.phase("plan"):
-                made = storage.load(model)
+                made = storage.load(inputs.model)
             with stopwatch.phase("import"):
-                graph = _model_of(made, reference_model, batch, _sizes(dims))
-            source = _data(data, graph, samples, seed)
+                graph = _model_of(made, inputs, reference_model)
+            source = inputs.open(graph)
         else:
             with stopwatch.phase("import"):
-                graph = _import(model, batch, _sizes(dims))
-            source = _data(data, graph, samples, seed)
-            calibration = source if calibration_data is None else Data.open(calibration_data, graph)
-            made = _plan(graph, calibration, options, stopwatch, progress)
-        if data is None:
-            (_note if quiet else _say)(f"no --data: {source.description}")
+                graph = inputs.graph()
+            source = inputs.open(graph)
+            made = _plan(graph, inputs.open_calibration(graph, source), options, stopwatch, progress)
+        if inputs.data is None:
+            output.announce(f"no --data: {source.description}")
         if options is None and source.sha256 != made.data_sha256:
-            _note(f"note: the plan was calibrated on other data than it is run with, on {made.data}")
+            note(f"note: the plan was calibrated on other data than it is run with, on {made.data}")
         watch = _watch(made, outputs_file, trace_file)
         evaluation = evaluate(made, graph, source, stopwatch=stopwatch, progress=progress, watch=watch)
         record = run_record(evaluation, source)
@@ -88,99 +135,103 @@ def simulate(
         for archive in (outputs_file, trace_file):
             if archive is not None:
                 archive.finish()
-        if promised is not None:
-            promised.write(as_json(record))
+        output.write(record)
         delivery.deliver()
-    if quiet:
-        sys.stdout.write(as_json(record))
-    else:
-        from fxnorm.report.table import print_run
-
-        print_run(evaluation, source, where=model)
+    output.show(lambda: print_run(evaluation, source, where=inputs.model))
 
 
-def plan(
-    *,
-    model: str,
-    output: str,
-    data: str | None,
-    calibration_data: str | None,
-    samples: int | None,
-    seed: int | None,
-    batch: int | None,
-    dims: tuple[str, ...],
-    **chosen: Any,
-) -> None:
+def plan(*, output: str, auto: bool, json_file: str | None, **given: Any) -> None:
     """`fxnorm plan`."""
-    from fxnorm.planning import storage
-    from fxnorm.report.inspection import print_plan
+    from fxnorm.report.inspection import plan_record, print_plan
 
-    calibration = data if data is not None else calibration_data
-    if data is not None and calibration_data is not None:
+    inputs, chosen = Inputs.split(given)
+    inputs.check("plan")
+    if auto:
+        _advise(inputs, chosen, output, json_file)
+        return
+    if inputs.data is not None and inputs.calibration_data is not None:
         raise UsageError("plan: --data and --calibration-data both name the samples for calibration; give one of them")
-    if calibration is not None and (samples is not None or seed is not None):
-        raise UsageError("plan: --samples and --seed go with random samples, and there are data; leave them out")
+    inputs = replace(inputs, data=inputs.data or inputs.calibration_data, calibration_data=None)
+    inputs.check("plan")
     options = Options.make(**settings(chosen))
     storage.check_folder(output)
+    with Delivery(_sources(inputs, chosen)) as delivery, progress_bars() as progress:
+        said = Output(json_file, delivery)
+        graph = inputs.graph()
+        source = inputs.open(graph)
+        made = _plan(graph, source, options, Stopwatch(), progress)
+        said.write(plan_record(made))
+        storage.save(made, output)
+        delivery.deliver()
+    if inputs.data is None:
+        said.announce(f"no --data: calibrated on {source.description}")
+    said.show(lambda: print_plan(made, where=output))
+
+
+def _advise(inputs: Inputs, chosen: Mapping[str, Any], output: str, json_file: str | None) -> None:
+    """`fxnorm plan --auto`."""
+    from fxnorm.advice import advise
+    from fxnorm.report.advice import advice_record, print_advice
+
+    found = settings(chosen)
+    if found.get("normalize") is not None:
+        raise UsageError("plan: --auto finds the normalization; leave --normalize out, or leave --auto out")
+    options = Options.make(**found)
+    storage.check_folder(output)
     stopwatch = Stopwatch()
-    with _progress() as progress:
-        graph = _import(model, batch, _sizes(dims))
-        source = _data(calibration, graph, samples, seed)
-        made = _plan(graph, source, options, stopwatch, progress)
-    storage.save(made, output)
-    if calibration is None:
-        _say(f"no --data: calibrated on {source.description}")
-    print_plan(made, where=output)
+    with Delivery(_sources(inputs, chosen)) as delivery, progress_bars() as progress:
+        said = Output(json_file, delivery)
+        graph = inputs.graph()
+        source = inputs.open(graph)
+        calibration = inputs.open_calibration(graph, source)
+        ranges = _ranges(graph, calibration, options, stopwatch, progress, histograms=True)
+        advice = advise(graph, ranges, source, options, stopwatch=stopwatch, progress=progress)
+        said.write(advice_record(advice, source))
+        storage.save(advice.chosen.plan, output)
+        delivery.deliver()
+    if inputs.data is None:
+        said.announce(f"no --data: {source.description}")
+    said.show(lambda: print_advice(advice, source, where=inputs.model, folder=output))
 
 
-def inspect(*, path: str, batch: int | None, dims: tuple[str, ...], json_file: str | None) -> None:
+def inspect(*, json_file: str | None, **given: Any) -> None:
     """`fxnorm inspect`."""
-    from fxnorm.planning import storage
     from fxnorm.report import inspection
 
-    if storage.is_plan(path):
-        if batch is not None or dims:
-            raise UsageError("inspect: --batch and --dim go with a MODEL; a plan's shapes are decided")
-        made = storage.load(path)
-        _show(lambda: inspection.plan_record(made), lambda: inspection.print_plan(made, where=path), json_file, path)
+    inputs, _ = Inputs.split(given)
+    path = inputs.model
+    with Delivery([path]) as delivery:
+        output = Output(json_file, delivery)
+        if storage.is_plan(path):
+            if inputs.batch is not None or inputs.dims:
+                raise UsageError("inspect: --batch and --dim go with a MODEL; a plan's shapes are decided")
+            made = storage.load(path)
+            output.write(inspection.plan_record(made))
+        else:
+            made, graph = None, inputs.graph()
+            output.write(inspection.model_record(graph))
+        delivery.deliver()
+    if made is not None:
+        output.show(lambda: inspection.print_plan(made, where=path))
     else:
-        graph = _import(path, batch, _sizes(dims))
-        _show(
-            lambda: inspection.model_record(graph), lambda: inspection.print_model(graph, where=path), json_file, path
-        )
+        output.show(lambda: inspection.print_model(graph, where=path))
 
 
 def ops(*, json_file: str | None) -> None:
     """`fxnorm ops`."""
     from fxnorm.report import inspection
 
-    _show(inspection.operator_records, inspection.print_operators, json_file)
+    with Delivery() as delivery:
+        output = Output(json_file, delivery)
+        output.write(inspection.operator_records())
+        delivery.deliver()
+    output.show(inspection.print_operators)
 
 
-def _show(record: Callable[[], Any], show: Callable[[], None], json_file: str | None, *sources: str) -> None:
-    """Write a record as JSON where that is asked for, and print it for people unless the JSON goes to standard output."""
-    from fxnorm.report.files import Delivery
-
-    if json_file == STANDARD_OUTPUT:
-        sys.stdout.write(as_json(record()))
-        return
-    if json_file is not None:
-        with Delivery(sources) as delivery:
-            delivery.add("--json", json_file).write(as_json(record()))
-            delivery.deliver()
-    show()
-
-
-def as_json(record: Any) -> str:
-    """JSON in ASCII, so that a model's text can do nothing to a terminal."""
-    return json.dumps(record, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
-
-
-def _import(model: str, batch: int | None, dims: Mapping[str, int]) -> Graph:
-    from fxnorm.graph.onnx_import import load
-    from fxnorm.lowering.operators import known
-
-    return load(model, batch=batch, dims=dims, known=known)
+def _sources(inputs: Inputs, chosen: Mapping[str, Any], *more: str | None) -> list[str]:
+    """Everything that a command reads."""
+    paths = (inputs.model, inputs.data, inputs.calibration_data, chosen.get("config"), *more)
+    return [path for path in paths if path is not None]
 
 
 def _sizes(dims: tuple[str, ...]) -> dict[str, int]:
@@ -197,41 +248,41 @@ def _sizes(dims: tuple[str, ...]) -> dict[str, int]:
     return sizes
 
 
-def _data(path: str | None, graph: Graph, samples: int | None, seed: int | None) -> Data:
-    """Samples of a file or a folder, or random ones."""
-    from fxnorm.data import Data
-
-    return Data.random(graph, samples or RANDOM_SAMPLES, seed or 0) if path is None else Data.open(path, graph)
-
-
 def _plan(graph: Graph, source: Data, options: Options, stopwatch: Stopwatch, progress: Progress | None) -> Plan:
-    from fxnorm.lowering.lower import lower
     from fxnorm.planning.planner import make_plan
+
+    ranges = _ranges(graph, source, options, stopwatch, progress, histograms=options.needs_histograms)
+    with stopwatch.phase("plan"):
+        return make_plan(graph, ranges, options)
+
+
+def _ranges(
+    graph: Graph, source: Data, options: Options, stopwatch: Stopwatch, progress: Progress | None, *, histograms: bool
+) -> Ranges:
+    from fxnorm.lowering.lower import lower
 
     with stopwatch.phase("plan"):
         lower(graph, fuse_patterns=options.patterns == "fuse")  # refuse before anything runs
     with stopwatch.phase("calibrate"):
         floating = [name for name in graph.inputs if graph.values[name].dtype.kind == "f"]
         functions = options.transformations(floating)
-        ranges = calibrate(graph, source, progress, histograms=options.needs_histograms, functions=functions)
-    with stopwatch.phase("plan"):
-        return make_plan(graph, ranges, options)
+        return calibrate(graph, source, progress, histograms=histograms, functions=functions)
 
 
-def _model_of(made: Plan, model: str | None, batch: int | None, dims: Mapping[str, int]) -> Graph:
+def _model_of(made: Plan, inputs: Inputs, model: str | None) -> Graph:
     """The model that a plan was made from, in the shapes that it was made for."""
     path = model if model is not None else made.model_path
     if model is None and not _is_file(path):
         raise PlanError(f"simulate: the model of the plan is not at {path!r}; say where it is with --model FILE")
-    graph = _import(path, batch, dims)
+    graph = inputs.graph(path)
     if graph.sha256 != made.model_sha256:
         raise PlanError(
             f"simulate: {path} is not the model that the plan was made from: its SHA-256 is {graph.sha256[:16]}…, "
             f"not {made.model_sha256[:16]}…; make a plan for it with `fxnorm plan`"
         )
     wanted = {name: made.values[name].shape for name in made.inputs}
-    if batch is None and not dims and _shapes(graph) != wanted:
-        graph = _import(path, next(iter(wanted.values()), (1,))[0], dims)
+    if inputs.batch is None and not inputs.dims and _shapes(graph) != wanted:
+        graph = inputs.graph(path, batch=next((shape[0] for shape in wanted.values() if shape), None))
     if _shapes(graph) != wanted:
         raise PlanError(
             f"simulate: the plan was made for inputs of the shapes {_listed(wanted)}, and the model has {_listed(_shapes(graph))} now; "
@@ -255,14 +306,7 @@ def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
 
 
-def _refuse_contradictions(
-    from_plan: bool,
-    model: str | None,
-    data: str | None,
-    samples: int | None,
-    seed: int | None,
-    chosen: Mapping[str, Any],
-) -> None:
+def _refuse_contradictions(from_plan: bool, model: str | None, chosen: Mapping[str, Any]) -> None:
     given = [name for name in (*PLAN_KEYS, "config", "calibration_data") if chosen.get(name)]
     if from_plan and given:
         raise UsageError(
@@ -271,10 +315,6 @@ def _refuse_contradictions(
         )
     if not from_plan and model is not None:
         raise UsageError("simulate: --model goes with a PLAN; without one the model is the argument")
-    if data is not None and (samples is not None or seed is not None):
-        raise UsageError(
-            "simulate: --samples and --seed go with random samples; with --data all of its samples are run"
-        )
 
 
 def _watch(made: Plan, outputs: Archive | None, trace: Archive | None) -> Callable[[str, np.ndarray], None] | None:
@@ -296,45 +336,3 @@ def _watch(made: Plan, outputs: Archive | None, trace: Archive | None) -> Callab
                 outputs.append(name, merged(codes), encoding)
 
     return watch
-
-
-def _say(text: str) -> None:
-    from fxnorm.report.text import printable
-
-    print(printable(text), flush=True)
-
-
-def _note(text: str) -> None:
-    from fxnorm.report.text import printable
-
-    print(f"fxnorm: {printable(text)}", file=sys.stderr)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress | None]:
-    """Progress bars on standard error where that is a terminal, for runs that take their time; None elsewhere."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # Standard output is another file, whatever the terminal shows: it must not be led to the bars' one.
-    bars = Bars(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False)
-    tasks: dict[str, TaskID] = {}
-    begun = time.monotonic()
-
-    def progress(phase: str, done: int, total: int) -> None:
-        if time.monotonic() - begun < PATIENCE:
-            return
-        if phase not in tasks:
-            bars.start()
-            tasks[phase] = bars.add_task(phase, total=total)
-        bars.update(tasks[phase], completed=done)
-
-    try:
-        yield progress
-    finally:
-        bars.stop()

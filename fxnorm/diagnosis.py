@@ -17,6 +17,9 @@ from fxnorm.metrics import Usage, ValueReport
 PILE_SHARE: Final = 0.01
 """Share of the values at one end of the range from which on they are called a pile."""
 
+SATURATION_SHARE: Final = 0.001
+"""Share of the values that overflow from which on a layer is said to saturate: single ones are noise that met the end of the range."""
+
 EMPTY_BITS: Final = 2
 """Bits of the format that may stay unused before the range is called empty: 2 leave three quarters of it unused."""
 

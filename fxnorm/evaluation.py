@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -143,28 +143,53 @@ def evaluate(
     DataError
         If there are labels that do not fit the outputs.
     """
+    return evaluate_all([plan], graph, data, stopwatch=stopwatch, progress=progress, watch=watch)[0]
+
+
+def evaluate_all(
+    plans: Sequence[Plan],
+    graph: Graph,
+    data: Data,
+    *,
+    stopwatch: Stopwatch | None = None,
+    progress: Progress | None = None,
+    watch: Callable[[str, Array], None] | None = None,
+) -> list[Evaluation]:
+    """`evaluate` for several plans of one model, which share the reference and the reading of the data.
+
+    Parameters
+    ----------
+    plans
+        At least one; their inputs are transformed in the same way.
+    watch
+        Called for the values of all plans.
+    """
     from fxnorm.graph.reference import Reference
 
     stopwatch = stopwatch or Stopwatch()
-    simulator = Simulator(plan, histograms=True)
-    compared = _compared(plan, graph)
-    judge = Judge.of(plan, data, compared)
+    simulators = [Simulator(plan, histograms=True) for plan in plans]
+    compared = list(dict.fromkeys(name for plan in plans for name in _compared(plan, graph)))
+    judges = [Judge.of(plan, data, compared) for plan in plans]
     with stopwatch.phase("reference"):
         reference = Reference(graph, compared)
     done = 0
-    for chunk in data.chunks(simulator.chunk_size()):
+    for chunk in data.chunks(min(simulator.chunk_size() for simulator in simulators)):
         with stopwatch.phase("reference"):
-            expected = reference.run(plan.transformed(chunk))
-        with stopwatch.phase("simulate"):
-            codes = simulator.run(chunk, expected, watch)
-        if judge is not None:
-            judge.add("fp32", expected[judge.value], done)
-            judge.add("fixed", plan.values[judge.value].encoding.decode(codes[judge.value]), done)
+            expected = reference.run(plans[0].transformed(chunk))
+        for plan, simulator, judge in zip(plans, simulators, judges, strict=True):
+            with stopwatch.phase("simulate"):
+                codes = simulator.run(chunk, expected, watch)
+            if judge is not None:
+                judge.add("fp32", expected[judge.value], done)
+                judge.add("fixed", plan.values[judge.value].encoding.decode(codes[judge.value]), done)
         done += len(next(iter(chunk.values())))
         if progress is not None:
             progress("simulate", done, data.samples)
-    accuracy = None if judge is None else judge.accuracy()
-    return Evaluation(plan, done, simulator.reports, accuracy, dict(stopwatch.seconds))
+    seconds = dict(stopwatch.seconds)
+    return [
+        Evaluation(plan, done, simulator.reports, None if judge is None else judge.accuracy(), seconds)
+        for plan, simulator, judge in zip(plans, simulators, judges, strict=True)
+    ]
 
 
 def _compared(plan: Plan, graph: Graph) -> list[str]:

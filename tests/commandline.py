@@ -58,8 +58,8 @@ def run(*arguments: object) -> Ran:
 
 
 def command(*arguments: object) -> list[str]:
-    """Words of a real process."""
-    return [sys.executable, "-m", "fxnorm.cli", *map(str, arguments)]
+    """Words of a real process that does what the installed command does."""
+    return [sys.executable, "-c", "from fxnorm.cli import main; main()", *map(str, arguments)]
 
 
 def spawn(*arguments: object, **options: Any) -> Ran:

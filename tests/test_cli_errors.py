@@ -146,11 +146,8 @@ def test_everything_unsupported_is_listed_at_once(command: tuple[str, ...]) -> N
     assert ran.out == ""
     lines = ran.err.splitlines()
     assert lines[0] == "fxnorm: error: 3 nodes cannot be run in fixed point:"
-    assert [line.split(":")[0] for line in lines[1:]] == [
-        "  first (Sin)",
-        "  sec\ufffd[31mond\ufffdfxnorm",
-        "  third (Tan)",
-    ]
+    assert [line.split("(")[1].split(")")[0] for line in lines[1:]] == ["Sin", "Cos", "Tan"]
+    assert all(line.startswith("  ") and line.isprintable() for line in lines[1:])
     assert tree(Path()) == before
 
 

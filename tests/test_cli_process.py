@@ -112,8 +112,8 @@ def test_ctrl_c(tmp_path: Path, when: str) -> None:
             time.sleep(0.3)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
     assert err == "fxnorm: error: interrupted\n"
+    assert process.returncode == 130
     assert list(folder.iterdir()) == []
 
 
@@ -124,7 +124,7 @@ class Terminal(io.StringIO):
 
 def test_progress_bars_are_for_terminals_only(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Standard output stays clean although the bars are alive.
-    monkeypatch.setattr("fxnorm.commands.PATIENCE", 0.0)
+    monkeypatch.setattr("fxnorm.report.progress.PATIENCE", 0.0)
     monkeypatch.setenv("TERM", "xterm")
     note = "no --data: random input (seed 0, 300 samples): uniform in [-1, 1)\n"
     shown: dict[tuple[bool, bool], str] = {}
@@ -143,7 +143,7 @@ def test_progress_bars_are_for_terminals_only(path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_short_run_shows_no_bars(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fxnorm.commands.PATIENCE", 1e9)
+    monkeypatch.setattr("fxnorm.report.progress.PATIENCE", 1e9)
     err = Terminal()
     with redirect_stdout(io.StringIO()), redirect_stderr(err), pytest.raises(SystemExit):
         main(["simulate", str(path), *FORMAT])

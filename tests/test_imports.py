@@ -26,6 +26,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("runtime",),
     ("simulation",),
     ("evaluation",),
+    ("advice",),
     ("hls", "cost", "report"),
     ("sweep",),
     ("api", "commands"),

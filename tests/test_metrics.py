@@ -85,5 +85,9 @@ def test_use_of_a_format(seed, width, signed, sizes):
     if seen:
         assert (usage.low, usage.high) == (min(seen), max(seen))
         assert usage.at_limit == sum(code in (format_.lowest_code, format_.max_code) for code in seen)
-        needed = next(w for w in range(signed, 64) if all((-(2 ** (w - 1)) if signed else 0) <= n <= 2 ** (w - signed) - 1 for n in seen))
+        needed = next(
+            w
+            for w in range(signed, 64)
+            if all((-(2 ** (w - 1)) if signed else 0) <= n <= 2 ** (w - signed) - 1 for n in seen)
+        )
         assert usage.bits_used(signed) == needed

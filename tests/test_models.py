@@ -97,9 +97,12 @@ def test_the_wake_word_is_recognized_as_before() -> None:
     assert abs(right["pow2"]["fixed"] - right["pow2"]["fp32"]) <= 1
 
 
-@pytest.mark.parametrize("name", ["dense", "conv"])
+@pytest.mark.parametrize(
+    "name", ["dense", "conv", "groupnorm", "instancenorm", pytest.param("vit", marks=pytest.mark.slow)]
+)
 def test_the_examples_keep_their_accuracy_when_they_are_normalized(name: str) -> None:
-    model, data = ROOT / "examples" / f"digits_{name}.onnx", ROOT / "examples" / f"digits_{name}_test.npz"
+    model = ROOT / "examples" / f"digits_{name}.onnx"
+    data = ROOT / "examples" / f"digits_{'dense' if name == 'dense' else 'conv'}_test.npz"
     accuracy = {}
     for how in ("none", "pow2"):
         ran = run("simulate", model, "--format", "q5.3", "--normalize", how, "--data", data, "--json", "-")

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from oracles import networks
-from oracles.codes import power, quantized, same
+from oracles.codes import fitted, power, rounded, same
 from oracles.kernels import MODELS, run
 
 import fxnorm as fx
@@ -20,9 +20,20 @@ PLANS = {
     "q5.3 plain": {"format": "q5.3", "normalize": "none"},
     "q2.3 wraps": {"format": "q2.3:trn,wrap", "normalize": "none"},
     "q3.13": {"format": "q3.13:rnd_conv,sat_sym"},
-    "uneven": {"format": "q3.5:rnd_zero,sat_zero", "weight_format": "q2.3", "layers": ["conv:format=q6.1", "pooled:format=q1.5"]},
+    "uneven": {
+        "format": "q3.5:rnd_zero,sat_zero",
+        "weight_format": "q2.3",
+        "layers": ["conv:format=q6.1", "pooled:format=q1.5"],
+    },
     "accumulators": {"format": "q4.4", "accumulator": "q4.5:trn,wrap", "normalize": "none"},
-    "products": {"format": "q4.4", "product_format": "q3.6:rnd,sat", "accumulator": "q4.6:rnd_inf,sat", "normalize": "none"},
+    "affine": {"format": "q5.3", "normalize": "affine"},
+    "affine wide": {"format": "uq4.12:rnd_conv,sat", "weight_format": "q2.9", "normalize": "affine"},
+    "products": {
+        "format": "q4.4",
+        "product_format": "q3.6:rnd,sat",
+        "accumulator": "q4.6:rnd_inf,sat",
+        "normalize": "none",
+    },
 }
 
 
@@ -79,7 +90,8 @@ def test_inputs_are_encoded_once_rounded_and_their_overflows_counted(graph, rang
     given["image"] *= 8  # beyond what calibration saw
     result = fx.simulate(plan, given, trace=True)
     encoding = plan.values["image"].encoding
-    wanted = [quantized(Fraction(float(value)), encoding.format, encoding.lsb) for value in given["image"].ravel()]
+    numbers = (Fraction(float(value)) / encoding.step + encoding.zero for value in given["image"].ravel())
+    wanted = [fitted(rounded(number, encoding.format.rounding), encoding.format) for number in numbers]
     assert result.traces["image"].codes.ravel().tolist() == [code for code, _ in wanted]
     assert result.reports["image"].usage.overflow == sum(lost for _, lost in wanted) > 0
     assert np.array_equal(result.traces["tokens"].codes, given["tokens"])
@@ -143,11 +155,16 @@ def test_limits_as_large_as_a_float_can_be(format_):
 @pytest.mark.parametrize("layer", ["pooled", "best", "turned", "joined", "embedded_t", "norm"])
 def test_a_layer_of_a_format_of_its_own_saturates_into_it(graph, ranges, layer, layer_format):
     """Layers that only choose or move data have to round and saturate where their format is another one, on every path."""
-    plan = fx.plan(graph, ranges, "q4.4", normalize="none", batchnorm="rescale", layers=[f"{layer}:format={layer_format}"])
+    plan = fx.plan(
+        graph, ranges, "q4.4", normalize="none", batchnorm="rescale", layers=[f"{layer}:format={layer_format}"]
+    )
     given = networks.samples(6, seed=13)
     given["image"] *= 4
     result = agrees_layer_by_layer(plan, given)
-    codes, format_ = result.traces[layer if layer != "norm" else "relu"].codes, plan.values[layer if layer != "norm" else "relu"].encoding.format
+    codes, format_ = (
+        result.traces[layer if layer != "norm" else "relu"].codes,
+        plan.values[layer if layer != "norm" else "relu"].encoding.format,
+    )
     assert str(format_).startswith(layer_format.split(":")[0])
     assert format_.lowest_code <= codes.min() <= codes.max() <= format_.max_code
 
@@ -169,7 +186,9 @@ def test_a_bias_that_cancels_the_product_of_a_rescale(tmp_path):
     rng = np.random.default_rng(0)
     given = (rng.integers(0, 511, (200, 3, 50)) / 1.0).astype(np.float32)
     for bits in (8, 9, 10, 11, 12):
-        plan = fx.plan(graph, fx.calibrate(graph, given), f"uq{bits}.0", weight_format=f"q2.{bits}", layers=["y:format=q10.10"])
+        plan = fx.plan(
+            graph, fx.calibrate(graph, given), f"uq{bits}.0", weight_format=f"q2.{bits}", layers=["y:format=q10.10"]
+        )
         fast, slow = Simulator(plan), Simulator(plan, fast=False)
         batch = {"x": given.reshape(200, 1, 3, 50)}
         assert np.array_equal(fast.run(batch)["y"], slow.run(batch)["y"]), bits
@@ -280,7 +299,10 @@ def test_compare_is_the_error_of_the_outputs(graph, ranges):
 def test_wider_formats_come_closer_to_the_reference(graph, ranges):
     given = networks.samples(20, seed=10)
     expected = fx.reference(graph, given)
-    found = [fx.compare(expected, fx.simulate(fx.plan(graph, ranges, text), given))["scores"].sqnr_db for text in ("q3.3", "q4.8", "q4.14", "q8.20")]
+    found = [
+        fx.compare(expected, fx.simulate(fx.plan(graph, ranges, text), given))["scores"].sqnr_db
+        for text in ("q3.3", "q4.8", "q4.14", "q8.20")
+    ]
     assert found == sorted(found)
     assert found[-1] > 85
 

@@ -4,7 +4,9 @@ S. Migacz, "8-bit Inference with TensorRT", GTC 2017: magnitudes are counted in 
 many bins as there are quantization levels up to all of them, P is the distribution up to the threshold with everything beyond it put
 into its last bin, and Q is that part of the distribution merged into the levels and spread again over the bins that were not empty.
 The threshold with the least Kullback-Leibler divergence of P from Q is kept. Where that last bin was empty, Q gives it one number: else
-the divergence would be infinite, and an outlier that stands alone could never be clipped.
+the divergence would be infinite, and an outlier that stands alone could never be clipped. The bin at zero counts as much as its
+neighbour, as in NVIDIA's pytorch-quantization: zeros are held exactly under any threshold, and the many that a ReLU makes would
+otherwise decide alone.
 """
 
 from __future__ import annotations
@@ -38,6 +40,9 @@ def entropy_threshold(histogram: Histogram, levels: int) -> float:
     bins = max(1, min(BINS, histogram.total // NUMBERS_A_BIN))
     counts, width = histogram.magnitudes(bins)
     if levels >= bins:
+        return width * bins
+    counts[0] = counts[1]
+    if not counts.any():
         return width * bins
     divergences = _divergences(counts, levels)
     return width * (levels + int(np.argmin(divergences)))

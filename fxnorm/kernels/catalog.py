@@ -12,6 +12,7 @@ from fxnorm.kernels import movement
 from fxnorm.kernels.divide import Divide
 from fxnorm.kernels.elementwise import Elementwise
 from fxnorm.kernels.kernel import Kernel
+from fxnorm.kernels.leading_one import Line
 from fxnorm.kernels.linear import Linear, Window
 from fxnorm.kernels.local_response import LocalResponse
 from fxnorm.kernels.mantissa import Product
@@ -26,7 +27,7 @@ from fxnorm.kernels.rescale import ScaleAndShift
 from fxnorm.kernels.softmax import LogSoftmax, Softmax
 from fxnorm.kernels.stage import Rescale
 from fxnorm.kernels.table import Function
-from fxnorm.kernels.transform import Line, LogTransform, PowerTransform
+from fxnorm.kernels.transform import LogTransform, PowerTransform
 
 KERNELS: Final[tuple[type[Kernel], ...]] = (
     Linear,

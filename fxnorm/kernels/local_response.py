@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import ClassVar, Final
 
 import numpy as np
@@ -107,7 +108,7 @@ class LocalResponse(Kernel):
         running = np.concatenate([np.zeros_like(running[:, :1]), running], axis=1)
         own = np.arange(channels)
         return np.asarray(
-            running[:, np.minimum(own + self.after + 1, channels)] - running[:, np.maximum(own - self.before, 0)]
+            running[:, np.minimum(own + self.after, channels)] - running[:, np.maximum(own - self.before, 0)]
         )
 
     def accumulator_format(self) -> Format:
@@ -192,6 +193,7 @@ def _place(value: Fraction) -> int:
     return value.numerator.bit_length() - value.denominator.bit_length() - 1
 
 
+@lru_cache(maxsize=16)
 def _power(beta: float, bits: int, whole: int) -> Table:
     source = Format(bits + 1, 1, False)
     top = 1 if beta >= 0 else whole + 1

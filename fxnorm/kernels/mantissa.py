@@ -97,8 +97,9 @@ class Product:
             part >>= limb
             carry = part
         # Where mantissas were moved, this product is the result itself; elsewhere it has as many bits less as the limbs took.
-        a *= mantissa >> lower
-        a += carry
+        a *= mantissa >> lower if lower else mantissa
+        if lower:
+            a += carry
         return self._drop(a, shift + up - lower, lost)
 
     def _drop(self, product: Array, shift: Array, lost: Array | None) -> Array:
@@ -113,7 +114,7 @@ class Product:
     def _wide(self, a: Array, mantissa: Array, shift: Array) -> Array:
         right, left = np.maximum(shift, 0).astype(object), np.maximum(-shift, 0).astype(object)
         product = a.astype(object) * mantissa.astype(object) << left
-        result = product >> right
+        result: Array = product >> right
         if self.sticky:
             result = result | np.asarray((result << right) != product).astype(object)
         return result if self.bound.bit_length() > _WORD_BITS else result.astype(np.int64)

@@ -19,13 +19,14 @@ import numpy as np
 
 from fxnorm.engine import products
 from fxnorm.errors import PlanError
-from fxnorm.fixed.format import Format, Overflow
-from fxnorm.fixed.roots import MAX_BITS, MIN_BITS
-from fxnorm.kernels.encoding import Encoding, encode_channels
-from fxnorm.kernels.kernel import Kernel, Operation, Policy
-from fxnorm.kernels.linear import clip_codes, encode_bias, narrow
+from fxnorm.fixed import arith
+from fxnorm.fixed.format import Format
+from fxnorm.kernels.encoding import Encoding
+from fxnorm.kernels.kernel import Kernel, Operation, Policy, Reads
+from fxnorm.kernels.linear import clip_codes
 from fxnorm.kernels.mantissa import Product, needs_sticky
 from fxnorm.kernels.norm_exact import ExactMoments, MagnitudeSum
+from fxnorm.kernels.norm_operands import BiasCodes, ScaleCodes, peak, root_bits
 from fxnorm.kernels.norm_staged import StagedMoments
 from fxnorm.kernels.stage import Rescale, Tally
 
@@ -35,10 +36,6 @@ Moments = ExactMoments | StagedMoments | MagnitudeSum
 FORMS: Final = ("variance", "mean_square", "sum_square", "sum_abs")
 """What x (less its mean for the first) is divided by: √(Σ(x − µ)²/N + ε), √(Σx²/N + ε), √Σx², Σ|x|."""
 
-GUARD_BITS: Final = 8
-"""Errors before the last rounding stay below 2^-GUARD_BITS output steps each: of the reciprocal root, of a scale."""
-BIAS_BITS: Final = 16
-"""Fraction bits of a constant bias in output steps."""
 _BLOCK = 1 << 15
 
 
@@ -92,27 +89,25 @@ class Norm(Kernel):
         given = iter(inputs)
         x = next(given)
         rows = x.reshape(-1, *self.layout)
-        scale = self._operand(self.scale, self.scale_shape, given, x, self.product.factor_bound)
-        bias = self._operand(self.bias, self.bias_shape, given, x, self.stage.bound)
+        scale = self.operand(self.scale, self.scale_shape, given, x, self.product.factor_bound)
+        bias = self.operand(self.bias, self.bias_shape, given, x, self.stage.bound)
         scale = None if scale is None else scale << self.scale_shift
         bias = None if bias is None else bias << self.bias_shift
         found = self.moments.moments(rows, self.axes, tally)
         result = np.empty(rows.shape, np.int64)
         for block in _blocks(rows):
-            term = self.moments.numerator(
-                products.integers(rows[block], self.moments.numerator_bound), found.center[block]
-            )
+            term = self.moments.numerator(_held(rows[block], self.moments.numerator_bound), found.center[block])
             if scale is not None:
-                term = products.integers(term, self.product.factor_bound)
+                term = _held(term, self.product.factor_bound)
                 term *= scale if len(scale) == 1 else scale[block]
             term = self.product.run(term, found.mantissa[block], found.exponent[block] + self.shift)
             if bias is not None:
-                term = products.integers(term, self.stage.bound)
+                term = _held(term, self.stage.bound)
                 term += bias if len(bias) == 1 else bias[block]
             result[block] = self.stage.run(term, tally)
         return result.reshape(x.shape)
 
-    def _operand(
+    def operand(
         self, constant: Array | None, shape: tuple[int, ...] | None, given: Iterator[Array], x: Array, bound: int
     ) -> Array | None:
         """A constant with one row, or an input with as many rows as x; None where there is neither."""
@@ -135,6 +130,11 @@ class Norm(Kernel):
     def inner_formats(self) -> Mapping[str, Format]:
         """Formats of the stages of the two inexact algorithms."""
         return self.moments.formats if isinstance(self.moments, StagedMoments) else {}
+
+
+def _held(array: Array, bound: int) -> Array:
+    """The array itself where 64 bits hold what is done with it, else as Python integers."""
+    return array.astype(arith.int_dtype(bound), copy=False)
 
 
 def _blocks(rows: Array) -> Iterator[slice]:
@@ -187,25 +187,35 @@ class NormOperation(Operation):
             return frozenset()
         return frozenset({"square", "variance", "root"} | ({"mean"} if self.form == "variance" else set()))
 
+    def reads(self, index: int) -> Reads:
+        """Where the mean is taken off, an offset goes with it, and a factor of the step goes into ε."""
+        return Reads.ANY if index == 0 and self.form == "variance" else Reads.PLAIN
+
+    @property
+    def writes_any(self) -> bool:
+        """A factor of the output's step goes into a constant scale, the code of 0 into a constant bias."""
+        return self.scale_shape is None and self.bias_shape is None
+
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Norm:
         """A root precise enough for the one rounding; scales as weights, one power of two each; biases at the product's step."""
         x, *given = inputs
         products.check_width(x.format.width + (not x.format.signed))
-        if Fraction(2) ** x.lsb < Fraction(self.floor):
+        if x.step < Fraction(self.floor):
             raise PlanError(
                 f"normalization: x / max(|x|, {self.floor:g}) is run where no step of x is smaller than that number, "
-                f"not where it is {2.0**x.lsb:g}; use a format of fewer bits for x"
+                f"not where it is {float(x.step):g}; use a format of fewer bits for x"
             )
-        scale = _Scale.decide(self, given, output, policy)
-        bias = _Bias.decide(self, given, output)
-        moments = self._moments(x, policy, _root_bits(self, scale, bias, output))
+        largest = peak(self.form, self.count)
+        scale = ScaleCodes.decide(self.scale, given.pop(0) if self.scale_shape else None, largest, output, policy)
+        bias = BiasCodes.decide(self.bias, given.pop(0) if self.bias_shape else None, output)
+        moments = self._moments(x, policy, root_bits(largest, scale, bias, output))
         guard = bias.fraction_bits + 1
-        shift = output.lsb - scale.lsb - guard
+        shift = output.place - scale.lsb - guard
         if isinstance(moments, StagedMoments):
-            largest = Fraction(moments.numerator_bound * moments.mantissa_bound) / Fraction(2) ** moments.exponent
+            reach = Fraction(moments.numerator_bound * moments.mantissa_bound) / Fraction(2) ** moments.exponent
         else:
-            largest = Fraction(peak(self.form, self.count) * 9, 8)
-        bound = math.ceil(largest * scale.bound / Fraction(2) ** shift) + 2
+            reach = Fraction(largest * 9, 8)
+        bound = math.ceil(reach * scale.bound / Fraction(2) ** shift) + 2
         low, high = clip_codes(self.low, self.high, output)
         factor_bound = moments.numerator_bound * scale.bound
         sticky = needs_sticky(output.format.rounding)
@@ -213,10 +223,10 @@ class NormOperation(Operation):
             layout=self.layout,
             axes=self.axes,
             moments=moments,
-            scale=scale.codes,
-            scale_shift=scale.shift,
+            scale=None if scale.codes is None else self._spread(scale.codes),
+            scale_shift=scale.shift if isinstance(scale.shift, int) else self._spread(scale.shift),
             scale_shape=self.scale_shape,
-            bias=bias.codes,
+            bias=None if bias.codes is None else self._spread(bias.codes),
             bias_shift=bias.shift,
             bias_shape=self.bias_shape,
             shift=shift,
@@ -224,6 +234,10 @@ class NormOperation(Operation):
             stage=Rescale(output.format, guard, low=low, high=high, bound=bound + (bias.bound << bias.shift)),
             accumulator=moments.deviation_format(x.format.fraction_bits) if isinstance(moments, ExactMoments) else None,
         )
+
+    def _spread(self, codes: Array) -> Array:
+        """One number for all as an array that broadcasts against the layout."""
+        return codes if codes.ndim else codes.reshape((1,) * len(self.layout))
 
     def _moments(self, x: Encoding, policy: Policy, bits: int) -> Moments:
         if self.form == "sum_abs":
@@ -239,91 +253,8 @@ def decide_moments(
     epsilon = Fraction(operation.epsilon)
     if policy.norm.algorithm == "exact":
         return ExactMoments.decide(
-            x.format, x.lsb, operation.count, epsilon, bits, centered=centered, mean=mean, alone=alone
+            x.format, x.step, operation.count, epsilon, bits, centered=centered, mean=mean, alone=alone
         )
     modes = x.format.with_modes(policy.format.rounding, policy.format.overflow)
-    return StagedMoments.decide(modes, x.exponent, operation.count, epsilon, policy.norm, centered=centered, mean=mean)
-
-
-def peak(form: str, count: int) -> int:
-    """Largest |x̂|, rounded up: √N where squares are averaged, else 1."""
-    return 1 + math.isqrt(max(count - 1, 0)) if form in {"variance", "mean_square"} else 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """Codes of a constant scale (or None), the places that bring them to one step 2**lsb, and their largest magnitude there."""
-
-    codes: Array | None
-    shift: Array | int
-    lsb: int
-    bound: int
-
-    @classmethod
-    def decide(cls, operation: NormOperation, given: list[Encoding], output: Encoding, policy: Policy) -> _Scale:
-        if operation.scale_shape is not None:
-            encoding = given.pop(0)
-            products.check_width(encoding.format.width + (not encoding.format.signed))
-            return cls(None, 0, encoding.lsb, max(-encoding.format.min_code, encoding.format.max_code))
-        if operation.scale is None:
-            return cls(None, 0, 0, 1)
-        format_ = policy.weight_format
-        products.check_width(format_.width + (not format_.signed))
-        # x̂ is at most its peak: a step below this one changes no output by more than half a guard bit.
-        floor = output.lsb - GUARD_BITS - peak(operation.form, operation.count).bit_length() + format_.fraction_bits
-        flat = operation.scale.reshape(-1, 1)
-        codes, exponents = encode_channels(flat, format_, policy.normalize, np.full(len(flat), floor))
-        lsbs = exponents - format_.fraction_bits
-        shift = (lsbs - lsbs.min()).reshape(operation.scale.shape)
-        codes = codes.reshape(operation.scale.shape)
-        bound = max(products.largest(codes.astype(object) << shift.astype(object)), 1)
-        return cls(narrow(codes), shift, int(lsbs.min()), bound)
-
-
-@dataclass(frozen=True, slots=True)
-class _Bias:
-    """Codes of a constant bias (or None), the places that bring them to the step of p, and their largest magnitude before."""
-
-    codes: Array | None
-    shift: int
-    fraction_bits: int
-    bound: int
-
-    @classmethod
-    def decide(cls, operation: NormOperation, given: list[Encoding], output: Encoding) -> _Bias:
-        if operation.bias_shape is not None:
-            encoding = given.pop(0)
-            fraction_bits = max(BIAS_BITS, output.lsb - encoding.lsb)
-            shift = encoding.lsb - output.lsb + fraction_bits + 1
-            return cls(None, shift, fraction_bits, max(-encoding.format.min_code, encoding.format.max_code))
-        if operation.bias is None:
-            return cls(None, 0, 1, 0)
-        codes = encode_bias(operation.bias.reshape(-1), output.lsb - BIAS_BITS).reshape(operation.bias.shape)
-        return cls(narrow(codes), 1, BIAS_BITS, products.largest(codes))
-
-    @property
-    def largest(self) -> Fraction:
-        """Largest magnitude in output steps."""
-        return Fraction(self.bound << self.shift, 2 << self.fraction_bits)
-
-
-def _root_bits(operation: NormOperation, scale: _Scale, bias: _Bias, output: Encoding) -> int:
-    """Bits of the reciprocal (root) whose error stays below a guard bit of any output that is not cut off.
-
-    Raises
-    ------
-    PlanError
-        If there are not so many.
-    """
-    format_ = output.format
-    largest = peak(operation.form, operation.count) * scale.bound * Fraction(2) ** (scale.lsb - output.lsb)
-    if format_.overflow is not Overflow.WRAP:
-        # What lies beyond the format is cut off, be it more or less precise.
-        largest = min(largest, max(-format_.min_code, format_.max_code) + bias.largest + 1)
-    needed = (math.ceil(largest) - 1).bit_length() + GUARD_BITS
-    if needed > MAX_BITS + GUARD_BITS - 2:
-        raise PlanError(
-            f"normalization: results of {needed - GUARD_BITS} bits need a reciprocal root of more than {MAX_BITS} bits; "
-            "use a narrower format, or one that saturates"
-        )
-    return max(min(needed, MAX_BITS), MIN_BITS)
+    scale = Fraction(x.factor) * Fraction(2) ** x.exponent
+    return StagedMoments.decide(modes, scale, operation.count, epsilon, policy.norm, centered=centered, mean=mean)

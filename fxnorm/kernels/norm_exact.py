@@ -82,14 +82,23 @@ class ExactMoments:
 
     @classmethod
     def decide(
-        cls, x: Format, lsb: int, count: int, epsilon: Fraction, bits: int, *, centered: bool, mean: bool, alone: bool
+        cls,
+        x: Format,
+        step: Fraction,
+        count: int,
+        epsilon: Fraction,
+        bits: int,
+        *,
+        centered: bool,
+        mean: bool,
+        alone: bool,
     ) -> ExactMoments:
         """Widths for groups of `count` codes.
 
         Parameters
         ----------
-        lsb
-            Step of the codes is 2**lsb.
+        step
+            Real number that one code step stands for.
         bits
             Bits of r.
         mean
@@ -100,7 +109,7 @@ class ExactMoments:
         factor = count if mean else 1
         largest = max(-x.min_code, x.max_code)
         spread = x.max_code - x.min_code
-        scaled = epsilon * factor**2 / Fraction(4) ** lsb
+        scaled = epsilon * factor**2 / step**2
         fraction_bits = bits + bits % 2
         if alone and scaled:
             fraction_bits = max(

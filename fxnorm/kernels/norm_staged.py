@@ -90,7 +90,7 @@ class StagedMoments:
 
     @classmethod
     def decide(
-        cls, x: Format, exponent: int, count: int, epsilon: Fraction, norms: NormPolicy, *, centered: bool, mean: bool
+        cls, x: Format, scale: Fraction, count: int, epsilon: Fraction, norms: NormPolicy, *, centered: bool, mean: bool
     ) -> StagedMoments:
         """Widths for groups of `count` codes.
 
@@ -98,8 +98,8 @@ class StagedMoments:
         ----------
         x
             Format of the data, with the modes that stages have by default.
-        exponent
-            The data's power-of-two scale.
+        scale
+            Real number that the difference of 1 in fixed point stands for.
         mean
             Whether squares are averaged; otherwise they are added.
         """
@@ -114,7 +114,7 @@ class StagedMoments:
         one_pass = norms.algorithm == "one_pass"
         squared, squared_bits = (largest, x.fraction_bits) if one_pass else (numerator, step)
         square_largest = max(-formats.square.min_code, formats.square.max_code)
-        code = round(epsilon / Fraction(4) ** exponent * Fraction(2) ** formats.variance.fraction_bits)
+        code = round(epsilon / scale**2 * Fraction(2) ** formats.variance.fraction_bits)
         odd = formats.variance.fraction_bits % 2
         variance_bound = 2 * max(-formats.variance.min_code, formats.variance.max_code) + code
         bits = min(formats.root.width + _ROOT_GUARD, MAX_BITS)

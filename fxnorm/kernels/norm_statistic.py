@@ -16,8 +16,9 @@ from fxnorm.fixed.roots import MAX_BITS, MIN_BITS
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.kernel import Kernel, Operation, Policy
 from fxnorm.kernels.mantissa import Product, needs_sticky
-from fxnorm.kernels.norm import GUARD_BITS, NormOperation, decide_moments
+from fxnorm.kernels.norm import NormOperation, decide_moments
 from fxnorm.kernels.norm_exact import ExactMoments
+from fxnorm.kernels.norm_operands import GUARD_BITS
 from fxnorm.kernels.norm_staged import StagedMoments
 from fxnorm.kernels.pool import ReduceOperation
 from fxnorm.kernels.stage import Rescale, Tally

@@ -15,7 +15,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from typing import ClassVar, Final
 
 import numpy as np
@@ -23,20 +22,13 @@ import numpy as np
 from fxnorm.engine import products
 from fxnorm.errors import DataError, PlanError, UsageError
 from fxnorm.fixed.exponential import Exp2
-from fxnorm.fixed.format import Format, Overflow, Rounding
-from fxnorm.fixed.functions import Table, build
-from fxnorm.fixed.reals import real_function
-from fxnorm.fixed.words import bit_length
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.kernel import Kernel
+from fxnorm.kernels.leading_one import Line
 from fxnorm.kernels.stage import Rescale, Tally, stage_for
 
 Array = np.ndarray
 
-FRACTION: Final = 23
-"""Fraction bits of a float32 word."""
-BIAS: Final = 127
-LEAST_EXPONENT: Final = -149
 GUARD_BITS: Final = 5
 """Bits by which inner words are finer than the output, so that only the last rounding is seen."""
 UNIT_BITS: Final = 8
@@ -166,56 +158,6 @@ class Transformation:
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
-    """t = e · octave + ln(m) · slope, exact integers but for the table's own rounding.
-
-    Attributes
-    ----------
-    table
-        ln of mantissas in [1, 2).
-    places
-        Fraction bits of m that the table is read with.
-    octave, slope
-        Integers.
-    fraction_bits
-        Of t.
-    bound
-        Largest magnitude of t.
-    """
-
-    table: Table
-    places: int
-    octave: int
-    slope: int
-    fraction_bits: int
-    bound: int
-
-    @classmethod
-    def decide(cls, octave: Fraction, slope: Fraction, bits: int, slope_bits: int) -> Line:
-        """Integers of real factors.
-
-        Parameters
-        ----------
-        bits
-            Fraction bits of the table. What is cut off m is smaller than half a unit of it.
-        slope_bits
-            Fraction bits of the slope.
-        """
-        places = min(FRACTION, bits + 1)
-        fraction_bits = bits + slope_bits
-        factors = round(octave * 2**fraction_bits), round(slope * 2**slope_bits)
-        bound = (1 - LEAST_EXPONENT) * abs(factors[0]) + (abs(factors[1]) << bits)
-        return cls(_logarithms(places, bits), places, *factors, fraction_bits, bound)
-
-    def run(self, codes: Array) -> tuple[Array, Array]:
-        """t of words, and where they are zero."""
-        mantissa, exponent, zero = leading_one(codes)
-        logarithm, _ = self.table.run(mantissa >> (FRACTION - self.places))
-        wide = products.integers(exponent, self.bound) * self.octave
-        return np.asarray(wide + products.integers(logarithm, self.bound) * self.slope), zero
-
-
-@dataclass(frozen=True, eq=False)
 class LogTransform(Kernel):
     """Logarithm of a float32 word.
 
@@ -293,30 +235,6 @@ def transformed(inputs: Mapping[str, Array], functions: Mapping[str, Transformat
         name: functions[name].real(values, f"input {name!r}") if name in functions else values
         for name, values in inputs.items()
     }
-
-
-def words(values: Array) -> Array:
-    """float32 numbers as the integers that their 32 bits are, int64."""
-    return np.ascontiguousarray(values, np.float32).view(np.uint32).astype(np.int64)
-
-
-def leading_one(codes: Array) -> tuple[Array, Array, Array]:
-    """Mantissa (24 bits, the upper one set), exponent of the leading one, and where the number is zero; of words of no sign."""
-    fraction = codes & ((1 << FRACTION) - 1)
-    field = codes >> FRACTION
-    subnormal = field == 0
-    zero = subnormal & (fraction == 0)
-    # A subnormal word has its leading one somewhere in the fraction.
-    places = np.where(subnormal, FRACTION + 1 - bit_length(np.where(zero, 1, fraction)), 0)
-    mantissa = np.where(subnormal, fraction << places, fraction | (1 << FRACTION))
-    return np.where(zero, 1 << FRACTION, mantissa), np.where(subnormal, 1 - BIAS - places, field - BIAS), zero
-
-
-@lru_cache(maxsize=8)
-def _logarithms(places: int, bits: int) -> Table:
-    """ln of mantissas in [1, 2) with some fraction bits in and out; a wide one takes a second to size."""
-    target = Format(bits, 0, False, Rounding.RND, Overflow.SAT)
-    return build(real_function("log"), Format(places + 1, 1, False), -places, target, -bits)
 
 
 def _log(number: float, base: float) -> Fraction:

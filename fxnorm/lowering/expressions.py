@@ -10,10 +10,15 @@ from typing import Final
 import numpy as np
 
 from fxnorm.graph.graph import Graph, Node
-from fxnorm.lowering.algebra import Algebra, NoForm, Polynomial
+from fxnorm.lowering.algebra import Algebra
+from fxnorm.lowering.polynomial import NoForm, Polynomial
 
 # Values that are one another in inference, as far as one input and one output are concerned.
 TRANSPARENT: Final = frozenset({"Identity", "Dropout", "Cast"})
+
+
+MOST_ELEMENTS: Final = 1 << 20
+"""Elements of the largest constant that is taken for a scale or a bias."""
 
 
 class Reader:
@@ -58,6 +63,8 @@ class Reader:
         name = node.inputs[index] if index < len(node.inputs) else ""
         constant = self.graph.constant(name)
         if constant is not None:
+            if constant.size > MOST_ELEMENTS:
+                raise NoForm
             return self.algebra.number(constant.astype(np.float64))
         if name not in self.known:
             raise NoForm

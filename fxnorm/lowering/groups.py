@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from fxnorm.graph.graph import Node
-from fxnorm.lowering.algebra import NoForm
 from fxnorm.lowering.attributes import axis, number
 from fxnorm.lowering.expressions import TRANSPARENT, Reader
+from fxnorm.lowering.polynomial import NoForm
 from fxnorm.lowering.regions import OWN_DOMAIN, Found, Region, Surroundings, is_onnx
 
 Array = np.ndarray

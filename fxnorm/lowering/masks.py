@@ -74,7 +74,8 @@ def fold_masks(graph: Graph) -> Graph:
         if found is None:
             continue
         names = []
-        for what, array in (("bias", found.bias), ("keep", found.keep)):
+        for what, full in (("bias", found.bias), ("keep", found.keep)):
+            array = _compact(full)
             name = f"{node.outputs[0]}/{what}"
             while name in values:
                 name += "'"
@@ -151,6 +152,15 @@ def _brought(array: Array, wide: tuple[int, ...], shape: tuple[int, ...]) -> Arr
     if wide == shape:
         return aligned
     return np.broadcast_to(aligned, wide).reshape(shape)
+
+
+def _compact(array: Array) -> Array:
+    """The same constant with an axis of length 1 where all of an axis is the same: exporters write masks out for every head."""
+    for axis, length in enumerate(array.shape):
+        if length > 1:
+            first = array.take([0], axis)
+            array = first if np.array_equal(array, np.broadcast_to(first, array.shape)) else array
+    return np.ascontiguousarray(array)
 
 
 def _is_product(around: Surroundings, name: str, reader: Node) -> bool:

@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 
 from fxnorm.graph.graph import Attribute
-from fxnorm.lowering.algebra import Algebra, Monomial, Polynomial, close
+from fxnorm.lowering.algebra import Algebra
+from fxnorm.lowering.polynomial import Monomial, Polynomial, close
 from fxnorm.lowering.regions import OWN_DOMAIN, Found
 
 Array = np.ndarray

@@ -14,10 +14,10 @@ from typing import Final
 import numpy as np
 
 from fxnorm.graph.graph import Graph, Node, Value
-from fxnorm.lowering.algebra import NoForm
 from fxnorm.lowering.expressions import RULES, TRANSPARENT, Reader
 from fxnorm.lowering.groups import affine_tail, grouped
 from fxnorm.lowering.patterns import PATTERNS
+from fxnorm.lowering.polynomial import NoForm
 from fxnorm.lowering.regions import Found, Region, Surroundings, is_onnx
 
 Array = np.ndarray

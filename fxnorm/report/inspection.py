@@ -82,8 +82,8 @@ def print_model(graph: Graph, *, where: str) -> None:
             Column("shape", [extent(layer["shape"]) for layer in layers], left=True, rank=1),
         ]
         print_table(out, columns)
-    for number, reason in enumerate(record["unsupported"]):
-        if number == 0:
+    for index, reason in enumerate(record["unsupported"]):
+        if index == 0:
             out.print()
         print_line(out, f"not supported: {reason}")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fxnorm.evaluation import CALIBRATION_SAMPLES, Evaluation
 from fxnorm.planning.plan import Plan
 from fxnorm.report.columns import Column, console, print_line, print_table
+from fxnorm.report.hint import hint
 from fxnorm.report.record import data_format, layer_records, output_record
 from fxnorm.report.text import labels
 
@@ -52,6 +53,9 @@ def print_run(evaluation: Evaluation, data: Data, *, where: str) -> None:
         words = {"fp32": "FP32", "fixed": "fixed point"}
         text = ", ".join(f"{words[who]} {share:.1%}" for who, share in evaluation.accuracy.items())
         print_line(out, f"accuracy on {count} labelled samples: {text}", "bold")
+    advice = hint(evaluation)
+    if advice is not None:
+        print_line(out, f"hint: {advice}; `fxnorm plan --auto` measures what normalization gains")
     print_line(out, "time: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in evaluation.seconds.items()))
 
 
@@ -76,7 +80,7 @@ def layer_columns(evaluation: Evaluation, names: Sequence[str]) -> list[Column]:
             [count(record["overflow_count"], record["overflow_fraction"]) for record in records],
             alert=frozenset(row for row, record in enumerate(records) if record["overflow_count"]),
         ),
-        Column("at limit", [f"{record['at_limit_fraction']:.2%}" for record in records], rank=6),
+        Column("at limit", [percent(record["at_limit_fraction"]) for record in records], rank=6),
         Column("min", [number(record["min"]) for record in records], rank=7),
         Column("max", [number(record["max"]) for record in records], rank=7),
         Column(
@@ -177,4 +181,11 @@ def number(value: float | None) -> str:
 
 def count(times: int, share: float) -> str:
     """How often, with the share where there is one."""
-    return "0" if times == 0 else f"{times:,} ({share:.2%})"
+    return "0" if times == 0 else f"{times:,} ({percent(share)})"
+
+
+def percent(share: float) -> str:
+    """A share; one that is not zero never looks so."""
+    if share == 0.0:
+        return "0"
+    return "<0.01%" if share < 0.00005 else f"{share:.2%}"

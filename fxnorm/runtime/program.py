@@ -11,8 +11,9 @@ from fxnorm.errors import DataError
 from fxnorm.fixed import arith
 from fxnorm.fixed.format import Overflow, Rounding
 from fxnorm.kernels.encoding import Encoding
+from fxnorm.kernels.leading_one import words
 from fxnorm.kernels.stage import Tally
-from fxnorm.kernels.transform import Transformation, words
+from fxnorm.kernels.transform import Transformation
 from fxnorm.metrics import Error, ValueReport
 from fxnorm.planning.plan import Layer, Plan
 from fxnorm.runtime import fused

@@ -69,5 +69,12 @@ def test_a_few_numbers_are_no_distribution(count, clips):
     assert (entropy_threshold(histogram_of(numbers), 128) < 30.0) == clips
 
 
+def test_the_zeros_of_an_activation_do_not_decide():
+    body = np.abs(np.random.default_rng(5).normal(size=40_000)).astype(np.float32)
+    alone = entropy_threshold(histogram_of(body), 128)
+    assert entropy_threshold(histogram_of(np.r_[body, np.zeros(200_000, np.float32)]), 128) == pytest.approx(alone)
+    assert alone > 0.7 * body.max()
+
+
 def test_all_zeros_have_no_threshold():
     assert entropy_threshold(histogram_of(np.zeros(10, np.float32)), 128) == 0.0

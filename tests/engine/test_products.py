@@ -50,7 +50,14 @@ def test_matmul_equals_python_integers_on_every_path():
         b = drawn_matrix(rng, min(b_bits, 33 - (not b_signed)), b_signed, (2, k, 2))
         wanted, bound = python_matmul(a, b), bound_of(a, b)
         # A looser bound chooses a wider path; the integers must not change.
-        for loose in {bound, max(bound, 1 << 24), max(bound, (1 << 24) + 1), max(bound, 1 << 53), max(bound, (1 << 53) + 1), max(bound, (1 << 62) + 1)}:
+        for loose in {
+            bound,
+            max(bound, 1 << 24),
+            max(bound, (1 << 24) + 1),
+            max(bound, 1 << 53),
+            max(bound, (1 << 53) + 1),
+            max(bound, (1 << 62) + 1),
+        }:
             got = products.matmul(a, b, loose)
             assert got.dtype == (np.int64 if loose <= products.INT64_SAFE else object)
             assert same(got, wanted), (loose, products.path(loose))
@@ -108,7 +115,9 @@ def python_convolve(x, weights, strides, dilations, groups):
     """Correlation in Python integers: every tap of every channel of the group."""
     x, weights = box(x), box(weights)
     kernel = weights.shape[2:]
-    spatial = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[2:], kernel, strides, dilations, strict=True)]
+    spatial = [
+        (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[2:], kernel, strides, dilations, strict=True)
+    ]
     out = np.empty((len(x), len(weights), *spatial), dtype=object)
     per_group, outputs = weights.shape[1], len(weights) // groups
     for index in each(out.shape):
@@ -154,8 +163,12 @@ def test_convolve_in_blocks_of_frames():
     whole = products.convolve(x, weights, (1, 1), (1, 1), 1, bound)
     assert 7 * 16 * 9 * 98 * 98 > 1 << 23
     for frame in range(7):
-        assert np.array_equal(products.convolve(x[frame : frame + 1], weights, (1, 1), (1, 1), 1, bound)[0], whole[frame])
-    spot = sum(int(weights[1, c, i, j]) * int(x[6, c, 97 + i, 50 + j]) for c in range(16) for i in range(3) for j in range(3))
+        assert np.array_equal(
+            products.convolve(x[frame : frame + 1], weights, (1, 1), (1, 1), 1, bound)[0], whole[frame]
+        )
+    spot = sum(
+        int(weights[1, c, i, j]) * int(x[6, c, 97 + i, 50 + j]) for c in range(16) for i in range(3) for j in range(3)
+    )
     assert int(whole[6, 1, 97, 50]) == spot
 
 

@@ -48,12 +48,13 @@ def check(a, b, bias, accumulator):
 
 @pytest.mark.parametrize(("rounding", "overflow"), MODES)
 @pytest.mark.parametrize("with_product", [False, True])
-def test_every_pair_of_modes(rounding, overflow, with_product):
-    """Long sums that reach the ends again and again, with fewer fractional bits in the accumulator than in the products."""
+@pytest.mark.parametrize("product_bits", [6, 4, 3])
+def test_every_pair_of_modes(rounding, overflow, with_product, product_bits):
+    """Long sums that reach the ends again and again, with fewer fractional bits in the accumulator than in products, as many, and more."""
     rng = np.random.default_rng(ROUNDINGS.index(rounding) * 4 + OVERFLOWS.index(overflow))
     accumulator = replay.Accumulator(
         Format(8, 4, True, rounding, overflow),
-        product_bits=6,
+        product_bits=product_bits,
         product=Format(8, 4, True, rounding, overflow) if with_product else None,
     )
     a, b = rng.integers(-32, 32, (1, 6, 40)), rng.integers(-16, 16, (1, 40, 5))
@@ -117,8 +118,15 @@ def test_per_step_saturation_is_not_saturation_at_the_end():
 def test_a_bias_beyond_the_accumulator_comes_in_as_the_format_has_it(overflow):
     format_ = Format(6, 6, True, Rounding.TRN, overflow)
     bias = np.array([40, -40, -32, 31])
-    got, lost = replay.accumulate(np.zeros((1, 1), np.int64), np.zeros((1, 4), np.int64), bias, replay.Accumulator(format_, 0))
-    wanted = {"wrap": [-24, 24, -32, 31], "sat": [31, -32, -32, 31], "sat_zero": [0, 0, -32, 31], "sat_sym": [31, -31, -31, 31]}
+    got, lost = replay.accumulate(
+        np.zeros((1, 1), np.int64), np.zeros((1, 4), np.int64), bias, replay.Accumulator(format_, 0)
+    )
+    wanted = {
+        "wrap": [-24, 24, -32, 31],
+        "sat": [31, -32, -32, 31],
+        "sat_zero": [0, 0, -32, 31],
+        "sat_sym": [31, -31, -31, 31],
+    }
     assert got[0].tolist() == wanted[overflow]
     assert lost == 0  # counted are additions
 
@@ -160,13 +168,26 @@ def test_products_whose_format_lies_far_from_them(product_bits, product_format, 
 def test_the_compiled_loops_and_the_stepwise_one_are_the_same_bits():
     """Every drawn case that 64 bits hold, once compiled and once in NumPy, batches broadcast on either side."""
 
-    @given(formats(2, 12), formats(2, 12), st.sampled_from(MODES), st.none() | formats(2, 20), st.integers(-6, 2), st.data())
+    @given(
+        formats(2, 12),
+        formats(2, 12),
+        st.sampled_from(MODES),
+        st.none() | formats(2, 20),
+        st.integers(-6, 2),
+        st.data(),
+    )
     @settings(max_examples=80)
     def drawn(x, w, modes, product_format, point, data):
         fraction = x.fraction_bits + w.fraction_bits + data.draw(st.sampled_from([0, 0, -3, 2]))
         width = max(2, x.width + w.width + point)
-        accumulator = replay.Accumulator(Format(width, width - fraction, True, *modes), x.fraction_bits + w.fraction_bits, product_format)
-        shapes = data.draw(st.sampled_from([((1, 2, 5), (3, 5, 4)), ((3, 2, 5), (5, 4)), ((2, 1, 2, 5), (1, 3, 5, 1)), ((2, 5), (5, 9))]))
+        accumulator = replay.Accumulator(
+            Format(width, width - fraction, True, *modes), x.fraction_bits + w.fraction_bits, product_format
+        )
+        shapes = data.draw(
+            st.sampled_from(
+                [((1, 2, 5), (3, 5, 4)), ((3, 2, 5), (5, 4)), ((2, 1, 2, 5), (1, 3, 5, 1)), ((2, 5), (5, 9))]
+            )
+        )
         a, b = data.draw(codes(x, shapes[0])), data.draw(codes(w, shapes[1]))
         bias = data.draw(codes(Format(min(width, 32), 4), (shapes[1][-1],)))
         got, count = replay.accumulate(a, b, bias, accumulator)

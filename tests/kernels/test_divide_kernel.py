@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.codes import OVERFLOWS, ROUNDINGS, box, each, fitted, fitting_exponent, limits, power, quantized, rounded, same
+from oracles.codes import (
+    OVERFLOWS,
+    ROUNDINGS,
+    box,
+    each,
+    fitted,
+    fitting_exponent,
+    limits,
+    power,
+    quantized,
+    rounded,
+    same,
+)
 from oracles.drawing import codes, encodings, executed, formats, near, policies, reals, top
 from oracles.kernels import aligned, run
 
@@ -45,7 +57,12 @@ def check_quotients(kernel, numerators, denominators, y, got):
 def test_quotients_of_drawn_formats():
     seen = {"elements": 0, "missed": 0, "cases": 0, "overflow": 0, "zero": 0, "constant": 0}
 
-    @given(encodings(2, 32), encodings(2, 32), st.sampled_from([((2, 3), (2, 3)), ((3, 1), (2,)), ((), (4,)), ((2, 2), ())]), st.data())
+    @given(
+        encodings(2, 32),
+        encodings(2, 32),
+        st.sampled_from([((2, 3), (2, 3)), ((3, 1), (2,)), ((), (4,)), ((2, 2), ())]),
+        st.data(),
+    )
     @settings(max_examples=200)
     def check(a, b, shapes, data):
         policy = data.draw(policies(data.draw(formats(2, 32))))
@@ -63,10 +80,18 @@ def test_quotients_of_drawn_formats():
             numerators = box(inputs[0]) * power(a.lsb)
         else:
             stored = policy.weight_format.with_modes(Rounding.RND_CONV, Overflow.SAT)
-            e = fitting_exponent(float(constant.min()), float(constant.max()), stored) if policy.normalize != "none" else 0
+            e = (
+                fitting_exponent(float(constant.min()), float(constant.max()), stored)
+                if policy.normalize != "none"
+                else 0
+            )
             lsb = e - stored.fraction_bits
-            numerators = np.vectorize(lambda v: quantized(Fraction(float(v)), stored, lsb)[0] * power(lsb), otypes=[object])(constant)[None]
-        numerators, denominators = np.broadcast_arrays(*aligned(np.asarray(numerators, dtype=object), box(divisors) * power(b.lsb)))
+            numerators = np.vectorize(
+                lambda v: quantized(Fraction(float(v)), stored, lsb)[0] * power(lsb), otypes=[object]
+            )(constant)[None]
+        numerators, denominators = np.broadcast_arrays(
+            *aligned(np.asarray(numerators, dtype=object), box(divisors) * power(b.lsb))
+        )
         seen["missed"] += check_quotients(kernel, numerators, denominators, y, got)
         seen["elements"] += got.size
         seen["cases"] += 1
@@ -94,7 +119,9 @@ def test_all_quotients_of_six_bit_codes(rounding, overflow, signed):
     zeros = b[0] == 0
     assert int(np.count_nonzero(zeros & (a[0] != 0))) <= tally.overflow
     alone, counted = executed(kernel, [a[:, zeros], b[:, zeros]])
-    assert counted.overflow == int(np.count_nonzero(a[:, zeros]))  # every division of something by zero, and 0 / 0 is none
+    assert counted.overflow == int(
+        np.count_nonzero(a[:, zeros])
+    )  # every division of something by zero, and 0 / 0 is none
     assert alone[a[:, zeros] == 0].tolist() == [0]
 
 
@@ -118,4 +145,6 @@ def test_a_divisor_of_zero_gives_the_end_and_is_counted(a_signed, y_width, expon
 def test_formats_beyond_the_reciprocal_are_refused_by_name():
     wide = Encoding(Format(37, 8))
     with pytest.raises(PlanError, match="up to 36 bits can be divided, not 37"):
-        DivideOperation().decide([wide, Encoding(Format(8, 4))], Encoding(Format(8, 4)), Policy(Format(8, 4), Format(8, 4)))
+        DivideOperation().decide(
+            [wide, Encoding(Format(8, 4))], Encoding(Format(8, 4)), Policy(Format(8, 4), Format(8, 4))
+        )

@@ -10,7 +10,21 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracles.codes import box, fitting_exponent, mapped, power, quantized, rounded, same
-from oracles.drawing import codes, decided, dyadics, encodings, executed, formats, near, overflows, policies, reals, roundings, seeds, top
+from oracles.drawing import (
+    codes,
+    decided,
+    dyadics,
+    encodings,
+    executed,
+    formats,
+    near,
+    overflows,
+    policies,
+    reals,
+    roundings,
+    seeds,
+    top,
+)
 from oracles.kernels import aligned, run
 
 from fxnorm.fixed.format import Format, Overflow, Rounding
@@ -80,14 +94,20 @@ def test_one_rounding_of_the_exact_real_result(function):
             tuple(data.draw(st.sampled_from([1, -1])) for _ in range(count)) if function == "add" else (),
             divisor=data.draw(st.integers(1, 7)) if function == "add" else 1,
             parameters=(data.draw(st.floats(-8, 8, width=32)),) if function == "threshold" else (),
-            mask=np.random.default_rng(data.draw(seeds)).random(np.broadcast_shapes(*shapes)) < 0.5 if function == "select" else None,
+            mask=np.random.default_rng(data.draw(seeds)).random(np.broadcast_shapes(*shapes)) < 0.5
+            if function == "select"
+            else None,
         )
         inputs = [encoding for encoding, fixed in zip(sources, constant, strict=True) if not fixed]
         place = {"mul": sum(map(top, inputs)), "hard_swish": top(a) - 1}.get(function, max(map(top, inputs)))
         y = near(data.draw, place, policy.format)
         kernel = decided(operation, inputs, y, policy)
         assert kernel is not None
-        given_codes = [data.draw(codes(e.format, (2, *shape))) for e, shape, fixed in zip(sources, shapes, constant, strict=True) if not fixed]
+        given_codes = [
+            data.draw(codes(e.format, (2, *shape)))
+            for e, shape, fixed in zip(sources, shapes, constant, strict=True)
+            if not fixed
+        ]
         got, tally = executed(kernel, given_codes)
 
         model = run(kernel, given_codes)
@@ -103,7 +123,9 @@ def test_one_rounding_of_the_exact_real_result(function):
             )
         )
         if function == "select":
-            real = mapped(lambda m, p, q: p if m else q, *aligned(np.asarray(operation.mask, dtype=object)[None], *operands))
+            real = mapped(
+                lambda m, p, q: p if m else q, *aligned(np.asarray(operation.mask, dtype=object)[None], *operands)
+            )
         else:
             real = mapped(lambda *values: meaning(operation, values), *operands)
         lost = 0
@@ -176,7 +198,9 @@ def test_threshold_compares_reals_exactly(x, data):
     kernel = ElementwiseOperation("threshold", (None,), parameters=(alpha,)).decide([encoding], encoding, Policy(x, x))
     every = np.arange(x.lowest_code, x.max_code + 1)[None]
     got, tally = executed(kernel, [every])
-    assert got[0].tolist() == [n if Fraction(n) * power(encoding.lsb) > Fraction(alpha) else 0 for n in every[0].tolist()]
+    assert got[0].tolist() == [
+        n if Fraction(n) * power(encoding.lsb) > Fraction(alpha) else 0 for n in every[0].tolist()
+    ]
     assert tally.overflow == 0
 
 

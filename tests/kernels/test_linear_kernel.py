@@ -23,7 +23,7 @@ MODES = [(Rounding(r), Overflow(o)) for r, o in product(ROUNDINGS, OVERFLOWS)]
 
 @st.composite
 def geometries(draw):
-    """Shapes of x (samples, batch, c, *spatial) and of weights, window, groups: dense, grouped, depthwise, 1-D to 3-D, strided, dilated, padded."""
+    """Shapes of x and of weights, window, groups: dense, grouped, depthwise; 1-D to 3-D, strided, dilated, padded."""
     kind = draw(st.sampled_from(["dense", "conv", "grouped", "depthwise"]))
     if kind == "dense":
         k, o = draw(st.integers(1, 9)), draw(st.integers(1, 4))
@@ -40,7 +40,13 @@ def geometries(draw):
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
     spatial = tuple(max(e - a - b, 1) + draw(st.integers(0, 2)) for e, a, b in zip(extents, begins, ends, strict=True))
     window = Window(kernel, strides, dilations, begins, ends)
-    return kind, (1, draw(st.integers(1, 2)), groups * per_group, *spatial), (outputs, per_group, *kernel), window, groups
+    return (
+        kind,
+        (1, draw(st.integers(1, 2)), groups * per_group, *spatial),
+        (outputs, per_group, *kernel),
+        window,
+        groups,
+    )
 
 
 def agree(kernel, x):
@@ -54,25 +60,43 @@ def agree(kernel, x):
 
 
 def test_explicit_accumulators_and_products_of_every_shape():
-    seen = {"cases": 0, "accumulator": 0, "output": 0, "product": 0, "dense": 0, "conv": 0, "grouped": 0, "depthwise": 0}
+    seen = {
+        "cases": 0,
+        "accumulator": 0,
+        "output": 0,
+        "product": 0,
+        "dense": 0,
+        "conv": 0,
+        "grouped": 0,
+        "depthwise": 0,
+    }
 
     @given(geometries(), encodings(2, 32), formats(2, 32), st.data())
     @settings(max_examples=150)
     def check(geometry, x, weight_format, data):
         kind, shape, weight_shape, window, groups = geometry
         weights, bias = data.draw(reals(weight_shape)), data.draw(reals(weight_shape[:1], 6))
-        taps = int(np.prod(weight_shape[1:]))
         # An accumulator whose top lies near that of the normalized sums.
         magnitude = x.format.integer_bits + weight_format.integer_bits + data.draw(st.integers(-10, -1))
         fraction = x.format.fraction_bits + weight_format.fraction_bits + data.draw(st.integers(-8, 2))
-        accumulator = Format(max(2, magnitude + fraction), max(2, magnitude + fraction) - fraction, True, data.draw(roundings), data.draw(overflows))
+        accumulator = Format(
+            max(2, magnitude + fraction),
+            max(2, magnitude + fraction) - fraction,
+            True,
+            data.draw(roundings),
+            data.draw(overflows),
+        )
         quantize = data.draw(st.integers(0, 2))
         product_format = None
         if quantize:
             bits = max(2, magnitude + fraction + data.draw(st.integers(-4, 0)))
-            product_format = Format(bits, bits - fraction - data.draw(st.integers(-2, 0)), True, data.draw(roundings), data.draw(overflows))
+            product_format = Format(
+                bits, bits - fraction - data.draw(st.integers(-2, 0)), True, data.draw(roundings), data.draw(overflows)
+            )
         normalize = data.draw(st.sampled_from(["none", "pow2"]))
-        policy = Policy(data.draw(formats(2, 32)), weight_format, accumulator if quantize < 2 else None, product_format, normalize)
+        policy = Policy(
+            data.draw(formats(2, 32)), weight_format, accumulator if quantize < 2 else None, product_format, normalize
+        )
         y = near(data.draw, top(x) + 2, policy.format)
         kernel = LinearOperation(weights, bias, window, groups).decide([x], y, policy)
         wanted = agree(kernel, data.draw(codes(x.format, shape)))
@@ -94,7 +118,13 @@ def test_every_pair_of_modes_in_a_convolution(rounding, overflow, with_product):
     rng = np.random.default_rng(MODES.index((rounding, overflow)))
     x = Encoding(Format(8, 4))
     accumulator = Format(8, 4, True, rounding, overflow)
-    policy = Policy(Format(8, 4, True, rounding, overflow), Format(6, 3), accumulator, Format(9, 5, True, rounding, overflow) if with_product else None, "none")
+    policy = Policy(
+        Format(8, 4, True, rounding, overflow),
+        Format(6, 3),
+        accumulator,
+        Format(9, 5, True, rounding, overflow) if with_product else None,
+        "none",
+    )
     window = Window((3, 2), (1, 2), (2, 1), (1, 0), (0, 1))
     operation = LinearOperation(rng.normal(0, 3, (2, 3, 3, 2)), rng.normal(0, 12, 2), window)
     kernel = operation.decide([x], Encoding(policy.format, -1), policy)
@@ -178,7 +208,7 @@ def test_a_dense_layer_means_what_it_says_in_real_numbers(x, k, o, data):
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize(("bits", "weight"), [(18, 41), (32, 1_398_001)])
 def test_a_bias_that_cancels_products_does_not_hide_how_large_they_get(sign, bits, weight):
-    """With a bias of half the sum and of the other sign, the accumulator stays half as large as the products alone, whose sum must be exact too."""
+    """With a bias of the other sign the accumulator stays half as large as the products, whose sum must be exact too."""
     x = Encoding(Format(bits, bits, False))
     width = max(8, weight.bit_length() + 1)
     # Only the low bits are looked at: there a lost unit shows.
@@ -187,7 +217,9 @@ def test_a_bias_that_cancels_products_does_not_hide_how_large_they_get(sign, bit
     largest = 3 * weight * (2**bits - 1)
     exact_to = 24 if bits == 18 else 53
     assert largest // 2 < 2**exact_to < largest
-    kernel = LinearOperation(weights, np.array([-sign * float(largest // 2)])).decide([x], Encoding(policy.format), policy)
+    kernel = LinearOperation(weights, np.array([-sign * float(largest // 2)])).decide(
+        [x], Encoding(policy.format), policy
+    )
     top_code = 2**bits - 1
     inputs = np.array([[top_code, top_code - 1, top_code], [top_code, top_code, top_code - 2], [1, 2, 3]])
     agree(kernel, inputs)
@@ -214,7 +246,15 @@ def test_the_default_accumulator_is_the_narrowest_that_holds_the_worst_case():
     """One bit less overflows on some input: that input is built here, channel by channel."""
     rng = np.random.default_rng(3)
     for trial in range(30):
-        x = Encoding(Format(int(rng.integers(2, 12)), 3, bool(trial % 2), Rounding.RND, Overflow.SAT_SYM if trial % 3 == 0 else Overflow.SAT))
+        x = Encoding(
+            Format(
+                int(rng.integers(2, 12)),
+                3,
+                bool(trial % 2),
+                Rounding.RND,
+                Overflow.SAT_SYM if trial % 3 == 0 else Overflow.SAT,
+            )
+        )
         policy = Policy(Format(8, 4), Format(int(rng.integers(2, 12)), 2))
         operation = LinearOperation(rng.normal(0, 1, (3, 5)), rng.normal(0, 4, 3))
         kernel = operation.decide([x], Encoding(policy.format), policy)
@@ -236,5 +276,7 @@ def test_a_fused_clip_far_outside_of_every_format(value):
     x = Encoding(Format(8, 4))
     policy = Policy(Format(8, 4), Format(8, 2), normalize="none")
     low, high = (value, None) if value <= 0 else (None, value)
-    kernel = LinearOperation(np.array([[1.0, -1.5]]), np.zeros(1), low=low, high=high).decide([x], Encoding(policy.format), policy)
+    kernel = LinearOperation(np.array([[1.0, -1.5]]), np.zeros(1), low=low, high=high).decide(
+        [x], Encoding(policy.format), policy
+    )
     agree(kernel, np.array([[127, -128], [-128, 127], [40, 3]]))

@@ -57,11 +57,22 @@ def test_every_layout_with_exact_and_explicit_accumulators():
             magnitude = first.integer_bits + second.integer_bits + data.draw(st.integers(-8, 1))
             fraction = first.fraction_bits + second.fraction_bits + data.draw(st.integers(-6, 2))
             width = max(2, magnitude + fraction)
-            accumulator = Format(width, width - fraction, data.draw(st.booleans()), data.draw(roundings), data.draw(overflows))
+            accumulator = Format(
+                width, width - fraction, data.draw(st.booleans()), data.draw(roundings), data.draw(overflows)
+            )
         if data.draw(st.integers(0, 3)) == 0:
-            product_format = Format(9, 9 - first.fraction_bits - second.fraction_bits + 3, True, data.draw(roundings), data.draw(overflows))
+            product_format = Format(
+                9, 9 - first.fraction_bits - second.fraction_bits + 3, True, data.draw(roundings), data.draw(overflows)
+            )
         policy = Policy(data.draw(formats(2, 32)), weight, accumulator, product_format)
-        inputs = [codes_ for codes_, fixed in ((data.draw(codes(a.format, (2, *a_shape))), left), (data.draw(codes(b.format, (2, *b_shape))), right)) if fixed is None]
+        inputs = [
+            codes_
+            for codes_, fixed in (
+                (data.draw(codes(a.format, (2, *a_shape))), left),
+                (data.draw(codes(b.format, (2, *b_shape))), right),
+            )
+            if fixed is None
+        ]
         encoded = [encoding for encoding, fixed in ((a, left), (b, right)) if fixed is None]
         y = near(data.draw, sum(map(top, encoded)) - 1, policy.format)
         operation = MatMulOperation(k, left, right, len(a_shape) == 1, len(b_shape) == 1)
@@ -75,7 +86,7 @@ def test_every_layout_with_exact_and_explicit_accumulators():
         if constant is None and kernel.exact:
             # In real numbers, rounded once.
             for sample in range(2):
-                x, w = (np.vectorize(lambda n: int(n), otypes=[object])(codes_[sample]) for codes_ in inputs)
+                x, w = (np.vectorize(int, otypes=[object])(codes_[sample]) for codes_ in inputs)
                 real = np.asarray(np.matmul(x, w) * power(a.lsb + b.lsb), dtype=object)
                 for index in np.ndindex(*shape):
                     assert int(got[(sample, *index)]) == quantized(real[index], y.format, y.lsb)[0]
@@ -125,7 +136,9 @@ def test_factors_and_addends_of_a_gemm(a, b, c, kind, data):
     shape = data.draw(st.sampled_from([(3, 2), (2,), (3, 1), (1,), ()]))
     addend = data.draw(reals(shape)) if kind == "constant" else None
     operation = MatMulOperation(4, alpha=alpha, beta=beta, adds=kind != "none", addend=addend)
-    policy = Policy(data.draw(formats(2, 20)), data.draw(formats(2, 20)), normalize=data.draw(st.sampled_from(["none", "pow2"])))
+    policy = Policy(
+        data.draw(formats(2, 20)), data.draw(formats(2, 20)), normalize=data.draw(st.sampled_from(["none", "pow2"]))
+    )
     y = near(data.draw, top(a) + top(b) + 1, policy.format)
     encoded = [a, b, c] if kind == "input" else [a, b]
     kernel = operation.decide(encoded, y, policy)

@@ -28,7 +28,16 @@ def moves(draw, shape):
         case "reshape":
             total = int(np.prod(shape))
             divisor = draw(st.sampled_from([d for d in range(1, total + 1) if total % d == 0]))
-            new = draw(st.sampled_from([(total,), (divisor, total // divisor), (1, divisor, total // divisor), (divisor, 1, total // divisor, 1)]))
+            new = draw(
+                st.sampled_from(
+                    [
+                        (total,),
+                        (divisor, total // divisor),
+                        (1, divisor, total // divisor),
+                        (divisor, 1, total // divisor, 1),
+                    ]
+                )
+            )
             return movement.Reshape(new), new
         case "transpose":
             order = tuple(draw(st.permutations(range(rank))))
@@ -45,7 +54,9 @@ def moves(draw, shape):
             return movement.Take(axis, np.asarray(indices)), (*shape[:axis], *form, *shape[axis + 1 :])
         case "pad":
             widths = tuple((draw(st.integers(0, 1)), draw(st.integers(0, 2))) for _ in shape)
-            return movement.Pad(widths, draw(st.integers(-8, 7))), tuple(n + sum(w) for n, w in zip(shape, widths, strict=True))
+            return movement.Pad(widths, draw(st.integers(-8, 7))), tuple(
+                n + sum(w) for n, w in zip(shape, widths, strict=True)
+            )
         case "spread":
             factors = tuple(draw(st.integers(1, 2)) for _ in shape)
             return movement.Spread(factors), tuple((n - 1) * f + 1 for n, f in zip(shape, factors, strict=True))
@@ -57,7 +68,13 @@ def moves(draw, shape):
 def test_chains_of_moves():
     seen = dict.fromkeys(("Reshape", "Transpose", "Slice", "Take", "Pad", "Spread", "Broadcast"), 0)
 
-    @given(st.sampled_from([(4,), (2, 3), (1, 2, 3), (2, 1, 2, 2)]), st.integers(1, 4), st.integers(0, 2), encodings(5, 16), st.data())
+    @given(
+        st.sampled_from([(4,), (2, 3), (1, 2, 3), (2, 1, 2, 2)]),
+        st.integers(1, 4),
+        st.integers(0, 2),
+        encodings(5, 16),
+        st.data(),
+    )
     @settings(max_examples=150)
     def check(shape, count, behind, x, data):
         chain, start = [], shape
@@ -111,7 +128,12 @@ def test_moved_data_keeps_its_encoding_and_padded_data_does_not():
     assert movement.ConcatOperation(0, (None, None)).encoding([x, Encoding(Format(8, 4), 1)], keep) is None
 
 
-@given(st.sampled_from([((5, 3), 0), ((2, 4), 1), ((2, 3, 2), 1), ((6,), 0)]), st.sampled_from([(), (3,), (2, 2)]), formats(2, 32), st.data())
+@given(
+    st.sampled_from([((5, 3), 0), ((2, 4), 1), ((2, 3, 2), 1), ((6,), 0)]),
+    st.sampled_from([(), (3,), (2, 2)]),
+    formats(2, 32),
+    st.data(),
+)
 @settings(max_examples=80)
 def test_looked_up_rows(table, form, format_, data):
     shape, axis = table

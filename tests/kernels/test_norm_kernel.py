@@ -17,7 +17,7 @@ from fxnorm.errors import PlanError
 from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.kernels import mantissa, norm_exact
 from fxnorm.kernels.encoding import Encoding
-from fxnorm.kernels.kernel import NormPolicy, Policy
+from fxnorm.kernels.kernel import NormPolicy, Policy, Reads
 from fxnorm.kernels.norm import FORMS, NormOperation
 from fxnorm.kernels.norm_statistic import NormInverseDeviationOperation, NormMeanOperation
 from fxnorm.kernels.stage import Tally
@@ -108,6 +108,11 @@ def cases(draw, algorithm="exact"):
         encoding.exponent + encoding.format.integer_bits for encoding in (scale_encoding, bias_encoding) if encoding
     ]
     output = Encoding(policy.format, max(largest) + draw(st.integers(-3, 4)) - policy.format.integer_bits)
+    if draw(st.booleans()):
+        if operation.reads(0) is Reads.ANY:
+            x = replace(x, factor=draw(st.floats(1.0, 1.99)), zero=draw(st.integers(-300, 300)))
+        if operation.writes_any:
+            output = replace(output, factor=draw(st.floats(1.0, 1.99)), zero=draw(st.integers(-300, 300)))
     given_encodings = [x, *(encoding for encoding in (scale_encoding, bias_encoding) if encoding is not None)]
     kernel = decided(operation, given_encodings, output, policy)
     if kernel is None:
@@ -152,6 +157,20 @@ def check_norm(kernel, inputs):
     return wanted, counts
 
 
+def check_bounds(kernel, inputs):
+    """What 64 bits are trusted with lies within the bounds that say so."""
+    rows = inputs[0].reshape(-1, *kernel.layout)
+    moments = kernel.moments
+    center = np.zeros((len(rows), *(1,) * (rows.ndim - 1)), np.int64)
+    if isinstance(moments, norm_exact.ExactMoments):
+        center, deviation = moments.sums(rows, kernel.axes)
+        largest = max(int(d) for d in deviation.flat)
+        assert largest <= kernel.accumulator_format().max_code
+        assert (largest << moments.fraction_bits) + moments.epsilon <= moments.bound
+    numerator = moments.numerator(rows.astype(object), center)
+    assert max(abs(int(n)) for n in numerator.flat) <= moments.numerator_bound
+
+
 def test_the_exact_algorithm_follows_its_datapath(paths):
     seen = Counter()
 
@@ -164,6 +183,7 @@ def test_the_exact_algorithm_follows_its_datapath(paths):
             return
         wanted, counts = check_norm(*case)
         assert not counts
+        check_bounds(*case)
         seen["cases"] += 1
         seen["overflow"] += wanted.overflow > 0
 
@@ -296,7 +316,14 @@ def test_products_of_small_factors_go_to_the_left_exactly(factor_bits):
 def test_compact_radicands_have_the_roots_of_whole_ones(count, width, epsilon, lsb, bits, data):
     """Sums of squares of every size, the smallest above all, where bits of ε behind the point count."""
     moments = norm_exact.ExactMoments.decide(
-        Format(width, width), lsb, count, norms.Fraction(epsilon), bits, centered=True, mean=True, alone=False
+        Format(width, width),
+        norms.power(lsb),
+        count,
+        norms.Fraction(epsilon),
+        bits,
+        centered=True,
+        mean=True,
+        alone=False,
     )
     if not moments._is_compact:
         return

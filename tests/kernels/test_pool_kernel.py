@@ -37,7 +37,9 @@ def windows(draw):
 def places(window, spatial):
     """Output position → the input positions in its window that are data."""
     axes = []
-    for n, k, s, d, a, b in zip(spatial, window.kernel, window.strides, window.dilations, window.pads_begin, window.pads_end, strict=True):
+    for n, k, s, d, a, b in zip(
+        spatial, window.kernel, window.strides, window.dilations, window.pads_begin, window.pads_end, strict=True
+    ):
         count = (n + a + b - d * (k - 1) - 1) // s + 1
         axes.append([[p for p in (o * s + t * d - a for t in range(k)) if 0 <= p < n] for o in range(count)])
     for position in product(*(range(len(axis)) for axis in axes)):
@@ -58,7 +60,9 @@ def test_pools_of_every_geometry(function):
         counts = np.ones(1, np.int64)
         if function == "mean":
             full = int(np.prod(window.kernel))
-            counts = np.array([max(len(places_), 1) if exclude else full for places_ in inside.values()], np.int64).reshape(output)
+            counts = np.array(
+                [max(len(places_), 1) if exclude else full for places_ in inside.values()], np.int64
+            ).reshape(output)
             counts = counts if exclude else counts.reshape(-1)[:1]
         y = near(data.draw, top(x), data.draw(formats(2, 32)), 2)
         kernel = PoolOperation(function, window, counts).decide([x], y, Policy(y.format, Format(8, 4)))
@@ -157,7 +161,11 @@ def test_sums_of_squares_of_wide_words_need_more_than_64_bits():
 def test_a_maximum_keeps_its_encoding():
     x = Encoding(Format(8, 4), 3)
     window = Window((2,), (2,), (1,), (0,), (0,))
-    for operation in (PoolOperation("max", window, np.ones(1, np.int64)), ReduceOperation("max", (0,), True, 2), ReduceOperation("min", (0,), True, 2)):
+    for operation in (
+        PoolOperation("max", window, np.ones(1, np.int64)),
+        ReduceOperation("max", (0,), True, 2),
+        ReduceOperation("min", (0,), True, 2),
+    ):
         assert operation.encoding([x], Policy(x.format, x.format)) == x
         assert operation.encoding([x], Policy(Format(6, 4), x.format)) is None
     for operation in (PoolOperation("mean", window, np.ones(1, np.int64)), ReduceOperation("mean", (0,), True, 2)):

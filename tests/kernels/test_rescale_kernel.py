@@ -45,7 +45,10 @@ def test_the_stage_of_any_width(output, bits, data):
     """Accumulators up to 90 bits, shifts and divisors per channel, in 64-bit and Python integers alike."""
     rng = np.random.default_rng(data.draw(seeds))
     bound = (1 << bits) - 1
-    accumulators = [int(rng.integers(-(1 << 62), 1 << 62)) * (1 << 32) % (2 * bound + 1) - bound for _ in range(10)] + [bound, -bound]
+    accumulators = [int(rng.integers(-(1 << 62), 1 << 62)) * (1 << 32) % (2 * bound + 1) - bound for _ in range(10)] + [
+        bound,
+        -bound,
+    ]
     held = np.array(accumulators, dtype=np.int64 if bits <= 62 else object).reshape(4, 3)
     shift = data.draw(st.sampled_from([0, bits // 2, bits - output.width, -5, 40, 64, 100]))
     shifts = shift if data.draw(st.booleans()) else np.array([shift, shift + 1, shift - 3])
@@ -60,10 +63,30 @@ def test_the_stage_of_any_width(output, bits, data):
     assert tally.overflow == lost
 
 
+@pytest.mark.parametrize("bits", [50, 57, 60, 61, 62])
+@pytest.mark.parametrize("shift", [-1, -2, -4, -12, -40, 3])
+@pytest.mark.parametrize("divisor", [1, 3])
+def test_the_stage_where_64_bits_end(bits, shift, divisor):
+    """Accumulators that 64 bits hold, moved to where they do not: nothing may wrap unseen on the way to the end of the format."""
+    bound = 1 << bits
+    held = np.array([bound, -bound, bound - 1, 1 - bound, bound // 3, 5, -7])
+    for overflow in Overflow:
+        decided = Rescale(Format(32, 8, True, Rounding.RND, overflow), shift, divisor, bound=bound)
+        tally = Tally()
+        got = decided.run(held, tally)
+        wanted, lost = stage(decided, box(held))
+        assert got.tolist() == wanted.tolist()
+        assert tally.overflow == lost
+
+
 def test_multipliers_per_channel_follow_the_datapath():
     seen = {"cases": 0, "overflow": 0, "wide": 0}
 
-    @given(encodings(2, 32), st.sampled_from([((2, 3), 0), ((2, 3), 1), ((3,), 0), ((1, 3, 2), 1), ((2, 2), None)]), st.data())
+    @given(
+        encodings(2, 32),
+        st.sampled_from([((2, 3), 0), ((2, 3), 1), ((3,), 0), ((1, 3, 2), 1), ((2, 2), None)]),
+        st.data(),
+    )
     @settings(max_examples=150)
     def check(x, layout, data):
         shape, axis = layout
@@ -138,14 +161,18 @@ def test_a_mere_clip_changes_no_bit_and_counts_nothing():
     assert tally.overflow == 0
 
 
-@pytest.mark.parametrize(("low", "high"), [(-3.4028234663852886e38, 4.0), (0.0, 3.4028234663852886e38), (-1e300, 1e300)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(-3.4028234663852886e38, 4.0), (0.0, 3.4028234663852886e38), (-1e300, 1e300)]
+)
 def test_a_clip_at_the_largest_float_clips_nothing_there(low, high):
     x = Encoding(Format(8, 4))
     operation = ScaleOperation(np.ones(1), np.zeros(1), None, low, high)
     kernel = operation.decide([x], x, Policy(x.format, x.format))
     every = np.arange(-128, 128)[None]
     got, _ = executed(kernel, [every])
-    assert got[0].tolist() == [int(min(max(Fraction(n, 16), Fraction(low)), Fraction(high)) * 16) for n in range(-128, 128)]
+    assert got[0].tolist() == [
+        int(min(max(Fraction(n, 16), Fraction(low)), Fraction(high)) * 16) for n in range(-128, 128)
+    ]
 
 
 @given(encodings(2, 32), encodings(2, 32, reach=20), st.data())
@@ -162,7 +189,12 @@ def test_a_change_of_encoding_is_one_rounding(x, y, data):
     assert tally.overflow == sum(lost for _, lost in wanted)
 
 
-@given(encodings(2, 32), encodings(2, 32), st.sampled_from([((2, 3), (2, 1), 1), ((1, 2), (3, 2), 0), ((2,), (1,), 0)]), st.data())
+@given(
+    encodings(2, 32),
+    encodings(2, 32),
+    st.sampled_from([((2, 3), (2, 1), 1), ((1, 2), (3, 2), 0), ((2,), (1,), 0)]),
+    st.data(),
+)
 def test_concatenation_brings_every_operand_to_the_output(a, b, layout, data):
     first, second, axis = layout
     y = near(data.draw, max(top(a), top(b)), data.draw(formats(2, 32)))
@@ -179,7 +211,9 @@ def test_concatenation_brings_every_operand_to_the_output(a, b, layout, data):
     # In real numbers: each element rounded once into the output.
     parts = [box(inputs[0]) * power(encoded[0].lsb)]
     if constant is not None:
-        parts.append(np.broadcast_to(np.vectorize(lambda v: Fraction(float(v)), otypes=[object])(constant), (2, *second)))
+        parts.append(
+            np.broadcast_to(np.vectorize(lambda v: Fraction(float(v)), otypes=[object])(constant), (2, *second))
+        )
     parts.append(box(inputs[1]) * power(encoded[1].lsb))
     real = np.concatenate(parts, axis=axis + 1)
     for index in np.ndindex(*real.shape):
@@ -188,7 +222,9 @@ def test_concatenation_brings_every_operand_to_the_output(a, b, layout, data):
 
 def test_scale_and_shift_reports_its_accumulator():
     x = Encoding(Format(8, 4))
-    kernel = ScaleOperation(np.array([1.5, -2.0]), np.array([0.25, 3.0]), 0).decide([x], x, Policy(x.format, Format(8, 4)))
+    kernel = ScaleOperation(np.array([1.5, -2.0]), np.array([0.25, 3.0]), 0).decide(
+        [x], x, Policy(x.format, Format(8, 4))
+    )
     assert isinstance(kernel, ScaleAndShift)
     assert kernel.accumulator_format() is kernel.accumulator
     assert kernel.accumulator_proof() == "cannot overflow"

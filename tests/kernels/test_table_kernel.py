@@ -62,7 +62,11 @@ def test_direct_tables_are_correctly_rounded(name, x, data):
     ("name", "x", "y"),
     [
         ("sigmoid", Encoding(Format(16, 4)), Encoding(Format(16, 1, False))),
-        ("tanh", Encoding(Format(14, 4, True, Rounding.TRN, Overflow.WRAP)), Encoding(Format(14, 2, True, Rounding.TRN, Overflow.WRAP))),
+        (
+            "tanh",
+            Encoding(Format(14, 4, True, Rounding.TRN, Overflow.WRAP)),
+            Encoding(Format(14, 2, True, Rounding.TRN, Overflow.WRAP)),
+        ),
         ("exp", Encoding(Format(13, 5)), Encoding(Format(18, 8, False, Rounding.RND_CONV, Overflow.SAT_ZERO))),
         ("gelu", Encoding(Format(16, 5), 1), Encoding(Format(12, 5, True, Rounding.RND_INF, Overflow.SAT_SYM))),
         ("log", Encoding(Format(20, 6, False)), Encoding(Format(16, 5))),
@@ -77,7 +81,9 @@ def test_segment_tables_follow_their_datapath(name, x, y):
     assert kernel.table.kind == "segments"
     rng = np.random.default_rng(1)
     ends = [x.format.min_code, x.format.min_code + 1, -1, 0, 1, x.format.max_code - 1, x.format.max_code]
-    inputs = np.array([[*(e for e in ends if e >= x.format.min_code), *rng.integers(x.format.min_code, x.format.max_code + 1, 400)]])
+    inputs = np.array(
+        [[*(e for e in ends if e >= x.format.min_code), *rng.integers(x.format.min_code, x.format.max_code + 1, 400)]]
+    )
     got, tally = executed(kernel, [inputs])
     model = run(kernel, [inputs])
     assert same(got, model.codes)

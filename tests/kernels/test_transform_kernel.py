@@ -17,7 +17,8 @@ from oracles.kernels import finish
 from fxnorm.errors import DataError, PlanError, UsageError
 from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.kernels.encoding import Encoding, fitting_exponent
-from fxnorm.kernels.transform import LogTransform, Transformation, leading_one, words
+from fxnorm.kernels.leading_one import leading_one, words
+from fxnorm.kernels.transform import LogTransform, Transformation
 
 Array = np.ndarray
 TEXTS = ["log", "log2", "log10", "sqrt", "power:0.1", "power:-0.25", "power:3", "power:1"]

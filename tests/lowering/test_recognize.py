@@ -16,6 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from spelling import Speller
 
 import fxnorm as fx
+from fxnorm.errors import PlanError
 from fxnorm.graph.graph import Graph, Node
 from fxnorm.lowering.recognize import recognize
 
@@ -254,6 +255,19 @@ def test_l2_normalization(how: str) -> None:
             norm = s.Sqrt(s.Max(s.reduce("ReduceSum", s.Mul("x", "x"), (1,)), 1e-12))
     extra = {} if how == "plain" else {"floor": 1e-6 if how == "inside" else 1e-12}
     check(s.model(s.Div("x", norm)), "LpNormalization", (2, 3, 6), axis=1, p=2, **extra)
+
+
+def test_a_floor_that_steps_of_the_input_reach_below_is_refused() -> None:
+    """x / max(‖x‖, ε) is x / ‖x‖ only where nothing but zeros has a norm below ε."""
+    s = Speller(2, 6)
+    model = s.model(s.Div("x", s.Max(s.reduce("ReduceL2", "x", (1,)), 1e-3)))
+    x = np.random.default_rng(0).normal(0, 1, (8, 2, 6)).astype(np.float32)
+    graph = fx.load(model)
+    ranges = fx.calibrate(graph, x)
+    with pytest.raises(PlanError, match="no step of x is smaller"):
+        fx.plan(graph, ranges, "q4.12")
+    result = fx.simulate(fx.plan(graph, ranges, "q5.3"), np.zeros((1, 2, 6), np.float32))
+    assert not result["y0"].codes.any()
 
 
 def test_l2_normalization_over_two_axes_and_with_epsilon() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
-from oracles.codes import OVERFLOWS, ROUNDINGS
 
 from fxnorm.errors import PlanError
 from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.kernel import Policy
 from fxnorm.kernels.stage import Tally
+from oracles.codes import OVERFLOWS, ROUNDINGS
 
 roundings = st.sampled_from([Rounding(mode) for mode in ROUNDINGS])
 overflows = st.sampled_from([Overflow(mode) for mode in OVERFLOWS])

@@ -32,7 +32,10 @@ def run(kernel, inputs):
 
 
 def stage(rescale, accumulator, shift=None):
-    """overflow(clip(round((accumulator - origin) · multiplier / (divisor · 2**shift) + zero))) of every element; codes, how many overflowed."""
+    """overflow(clip(round((accumulator - origin) · multiplier / (divisor · 2**shift) + zero))) of every element.
+
+    Returns codes and how many of them overflowed.
+    """
     lost = 0
 
     def one(acc, places, divisor):
@@ -131,7 +134,12 @@ def linear(kernel, inputs):
         first = o // outputs_per_group * per_group
         for c in range(per_group):
             for tap in each(window.kernel):
-                at = [p * s + t * d - a for p, s, t, d, a in zip(position, window.strides, tap, window.dilations, window.pads_begin, strict=True)]
+                at = [
+                    p * s + t * d - a
+                    for p, s, t, d, a in zip(
+                        position, window.strides, tap, window.dilations, window.pads_begin, strict=True
+                    )
+                ]
                 inside = all(0 <= i < length for i, length in zip(at, spatial, strict=True))
                 yield weights[(o, c, *tap)] * (frames[(n, first + c, *at)] if inside else kernel.padding)
 
@@ -161,7 +169,10 @@ def matmul(kernel, inputs):
     a, b = operands((kernel.left, kernel.right), inputs[:used])
     a = a[..., None, :] if kernel.vector_left else a
     b = b[..., :, None] if kernel.vector_right else b
-    a, b = (mapped(lambda code, zero=zero: code - zero, codes) for codes, zero in zip(aligned(a, b), kernel.zeros, strict=True))
+    a, b = (
+        mapped(lambda code, zero=zero: code - zero, codes)
+        for codes, zero in zip(aligned(a, b), kernel.zeros, strict=True)
+    )
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     a, b = np.broadcast_to(a, (*batch, *a.shape[-2:])), np.broadcast_to(b, (*batch, *b.shape[-2:]))
     sums = _Sums(kernel)
@@ -174,7 +185,9 @@ def matmul(kernel, inputs):
         if gemm.addend is not None:
             acc = mapped(lambda total, c: total * gemm.alpha * 2**up + c, *aligned(acc, box(gemm.addend)[None]))
         elif len(inputs) > used:
-            acc = mapped(lambda total, c: total * gemm.alpha * 2**up + c * gemm.beta * 2**c_up, *aligned(acc, inputs[used]))
+            acc = mapped(
+                lambda total, c: total * gemm.alpha * 2**up + c * gemm.beta * 2**c_up, *aligned(acc, inputs[used])
+            )
         else:
             acc = mapped(lambda total: total * gemm.alpha * 2**up, acc)
     shape = list(acc.shape)
@@ -189,12 +202,16 @@ def elementwise(kernel, inputs):
     """f of operands that are moved to the left first."""
     terms = [
         mapped(lambda code, zero=zero, m=m: (code - zero) * m, codes)
-        for codes, zero, m in zip(aligned(*operands(kernel.operands, inputs)), kernel.zeros, kernel.multipliers, strict=True)
+        for codes, zero, m in zip(
+            aligned(*operands(kernel.operands, inputs)), kernel.zeros, kernel.multipliers, strict=True
+        )
     ]
     if kernel.function == "select":
         mask = np.asarray(kernel.mask, dtype=object)[None]
         terms = aligned(mask, *terms)
-        return finish(kernel.stage, mapped(lambda m, a, b: a << kernel.shifts[0] if m else b << kernel.shifts[1], *terms))
+        return finish(
+            kernel.stage, mapped(lambda m, a, b: a << kernel.shifts[0] if m else b << kernel.shifts[1], *terms)
+        )
     p = kernel.parameters
 
     def one(*raw):
@@ -266,7 +283,9 @@ def pool(kernel, inputs):
     window = kernel.window
     frames = x.reshape(-1, *x.shape[2:])
     spatial = frames.shape[2:]
-    geometry = list(zip(spatial, window.kernel, window.strides, window.dilations, window.pads_begin, window.pads_end, strict=True))
+    geometry = list(
+        zip(spatial, window.kernel, window.strides, window.dilations, window.pads_begin, window.pads_end, strict=True)
+    )
     output = tuple((n + a + b - d * (k - 1) - 1) // s + 1 for n, k, s, d, a, b in geometry)
     acc = np.empty((*frames.shape[:2], *output), dtype=object)
     for index in each(acc.shape):
@@ -377,7 +396,9 @@ def _sources(move, shape):
 
             return move.shape, source
         case "Transpose":
-            return tuple(shape[a] for a in move.order), lambda index: tuple(index[move.order.index(a)] for a in range(len(shape)))
+            return tuple(shape[a] for a in move.order), lambda index: tuple(
+                index[move.order.index(a)] for a in range(len(shape))
+            )
         case "Slice":
             out = (*shape[: move.axis], move.count, *shape[move.axis + 1 :])
             a = move.axis
@@ -457,7 +478,12 @@ def lookup(kernel, inputs):
     before, length, after = rows.shape[:a], rows.shape[a], rows.shape[a + 1 :]
     out = np.empty((len(indices), *before, *indices.shape[1:], *after), dtype=object)
     for place in each(out.shape):
-        sample, first, inner, last = place[0], place[1 : a + 1], place[a + 1 : a + indices.ndim], place[a + indices.ndim :]
+        sample, first, inner, last = (
+            place[0],
+            place[1 : a + 1],
+            place[a + 1 : a + indices.ndim],
+            place[a + indices.ndim :],
+        )
         out[place] = rows[(*first, indices[(sample, *inner)] % length, *last)]
     return Outcome(out)
 

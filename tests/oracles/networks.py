@@ -13,7 +13,10 @@ OPSET = 21
 
 def model(nodes, inputs, outputs, constants):
     """ModelProto of nodes; inputs are (name, shape) or (name, shape, type), outputs (name, shape)."""
-    declared = [helper.make_tensor_value_info(name, rest[0] if rest else TensorProto.FLOAT, shape) for name, shape, *rest in inputs]
+    declared = [
+        helper.make_tensor_value_info(name, rest[0] if rest else TensorProto.FLOAT, shape)
+        for name, shape, *rest in inputs
+    ]
     results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs]
     held = [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()]
     graph = helper.make_graph(nodes, "network", declared, results, held)
@@ -118,7 +121,9 @@ def normalizations():
     """Layer normalization with its statistics, local response and L2 normalization of one image."""
     return model(
         [
-            helper.make_node("LayerNormalization", ["x", "gamma", "beta"], ["norm", "mean", "inverse"], name="norm", axis=2),
+            helper.make_node(
+                "LayerNormalization", ["x", "gamma", "beta"], ["norm", "mean", "inverse"], name="norm", axis=2
+            ),
             node("LRN", "norm", "local", size=3),
             node("LpNormalization", "local", "length", axis=1, p=1),
         ],

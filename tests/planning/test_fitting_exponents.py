@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.codes import OVERFLOWS, ROUNDINGS, fitting_exponent as walked, power, quantized
+from oracles.codes import OVERFLOWS, ROUNDINGS, power, quantized
+from oracles.codes import fitting_exponent as walked
 from oracles.drawing import formats, seeds
 
 from fxnorm.fixed.format import Format, Overflow, Rounding
@@ -24,8 +25,11 @@ def overflows(low, high, format_, exponent):
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 @pytest.mark.parametrize("overflow", OVERFLOWS)
 def test_minimal_for_every_mode_on_and_beside_every_code(rounding, overflow):
-    """Ends at half steps of a small format, and a hair above and below them, over some octaves: the place where a mode changes the answer."""
-    for format_ in (Format(4, 2, True, Rounding(rounding), Overflow(overflow)), Format(3, 5, False, Rounding(rounding), Overflow(overflow))):
+    """Ends on half steps of a small format and a hair beside them, over two octaves: where a mode changes the answer."""
+    for format_ in (
+        Format(4, 2, True, Rounding(rounding), Overflow(overflow)),
+        Format(3, 5, False, Rounding(rounding), Overflow(overflow)),
+    ):
         points = [n / 2 * 2.0**-format_.fraction_bits * scale for n in range(-20, 21) for scale in (1.0, 0.125)]
         points += [np.nextafter(p, s) for p in points for s in (-np.inf, np.inf)]
         points = [p for p in points if p]
@@ -39,7 +43,9 @@ def test_minimal_for_every_mode_on_and_beside_every_code(rounding, overflow):
             assert overflows(lo, hi, format_, int(e) - 1), (lo, hi, e)
 
 
-@given(formats(1, 32), st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
+@given(
+    formats(1, 32), st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False)
+)
 @settings(max_examples=300)
 def test_minimal_for_any_interval(format_, a, b):
     low, high = min(a, b, 0.0), max(a, b, 0.0)
@@ -94,17 +100,23 @@ def test_channels_have_a_scale_each(format_, seed, dtype):
     stored = format_.with_modes(Rounding.RND_CONV, Overflow.SAT)
     own = [walked(float(row.min()), float(row.max()), stored) for row in values]
     some = [e for e, row in zip(own, values, strict=True) if row.any()]
-    wanted = [max(e if row.any() else max(some, default=0), int(f)) for e, row, f in zip(own, values, floor, strict=True)]
+    wanted = [
+        max(e if row.any() else max(some, default=0), int(f)) for e, row, f in zip(own, values, floor, strict=True)
+    ]
     assert exponents.tolist() == wanted
     for index in np.ndindex(*values.shape):
-        assert int(codes[index]) == quantized(Fraction(float(values[index])), stored, wanted[index[0]] - stored.fraction_bits)[0]
+        assert (
+            int(codes[index])
+            == quantized(Fraction(float(values[index])), stored, wanted[index[0]] - stored.fraction_bits)[0]
+        )
     assert codes.dtype.itemsize * 8 >= format_.width
 
 
 def test_the_range_that_calibration_saw_never_overflows_and_uses_every_bit():
     """At the level of a plan: the largest code of calibration data needs every bit of the format, and none overflows."""
-    import fxnorm as fx
     from oracles import networks
+
+    import fxnorm as fx
 
     proto = networks.dense()
     graph = fx.load(proto)
@@ -114,7 +126,11 @@ def test_the_range_that_calibration_saw_never_overflows_and_uses_every_bit():
         usage = fx.simulate(plan, given_samples).reports["x"].usage
         assert usage.overflow == 0
         assert usage.bits_used(True) == plan.values["x"].encoding.format.width
-        assert plan.values["x"].encoding.lsb == walked(float(given_samples.min()), float(given_samples.max()), plan.values["x"].encoding.format) - plan.values["x"].encoding.format.fraction_bits
+        assert (
+            plan.values["x"].encoding.lsb
+            == walked(float(given_samples.min()), float(given_samples.max()), plan.values["x"].encoding.format)
+            - plan.values["x"].encoding.format.fraction_bits
+        )
 
 
 def test_power_is_exact():

@@ -28,7 +28,9 @@ def test_defaults():
     assert policy.normalize == "pow2"
 
 
-@pytest.mark.parametrize("text", ["q5.3", "uq5.3", "q-2.10", "q10.-2", "ti:q4.3", "ac_fixed<8,5,true>", "ap_ufixed<8,5>", "fxp-s8/3"])
+@pytest.mark.parametrize(
+    "text", ["q5.3", "uq5.3", "q-2.10", "q10.-2", "ti:q4.3", "ac_fixed<8,5,true>", "ap_ufixed<8,5>", "fxp-s8/3"]
+)
 def test_every_spelling_of_a_format(text):
     options = Options.make(text, weight_format=text, accumulator=text, product_format=text)
     policy = options.policy("layer")
@@ -43,7 +45,12 @@ def test_weights_of_an_unsigned_format_are_signed():
 
 def test_modes_hold_for_formats_that_name_none():
     policy = Options.make(
-        "q5.3", accumulator="q10.6:trn,wrap", product_format="q4.4", weight_format="q2.6", rounding="rnd_zero", overflow="sat_sym"
+        "q5.3",
+        accumulator="q10.6:trn,wrap",
+        product_format="q4.4",
+        weight_format="q2.6",
+        rounding="rnd_zero",
+        overflow="sat_sym",
     ).policy("x")
     assert (policy.format.rounding, policy.format.overflow) == (Rounding.RND_ZERO, Overflow.SAT_SYM)
     assert (policy.product_format.rounding, policy.product_format.overflow) == (Rounding.RND_ZERO, Overflow.SAT_SYM)
@@ -55,7 +62,7 @@ def test_modes_hold_for_formats_that_name_none():
 def test_every_mode_is_taken(rounding, overflow):
     policy = Options.make("q5.3", rounding=str(rounding), overflow=str(overflow)).policy("x")
     assert policy.format == Format(8, 5, True, rounding, overflow)
-    assert Options.make(f"q5.3:{rounding},{overflow}").policy("x") .format == policy.format
+    assert Options.make(f"q5.3:{rounding},{overflow}").policy("x").format == policy.format
 
 
 @pytest.mark.parametrize(
@@ -133,7 +140,9 @@ def test_patterns(pattern, name, matches):
 
 
 def test_the_last_rule_wins_and_others_keep_what_they_have():
-    options = Options.make("q5.3", layers=["conv*:format=q8.8", "conv2:format=q4.4", "*:rounding=trn", "dense:weight-format=q1.3"])
+    options = Options.make(
+        "q5.3", layers=["conv*:format=q8.8", "conv2:format=q4.4", "*:rounding=trn", "dense:weight-format=q1.3"]
+    )
     assert options.policy("conv1").format == Format(16, 8, True, Rounding.TRN)
     assert options.policy("conv2").format == Format(8, 4, True, Rounding.TRN)
     assert options.policy("dense").format == Format(8, 5, True, Rounding.TRN)

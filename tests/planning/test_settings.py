@@ -55,7 +55,14 @@ def test_a_file_with_everything(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("format", "q4.4"), ("weight_format", "q3.3"), ("rounding", "rnd"), ("overflow", "wrap"), ("normalize", "pow2"), ("batchnorm", "fold")],
+    [
+        ("format", "q4.4"),
+        ("weight_format", "q3.3"),
+        ("rounding", "rnd"),
+        ("overflow", "wrap"),
+        ("normalize", "pow2"),
+        ("batchnorm", "fold"),
+    ],
 )
 def test_the_command_line_wins(tmp_path, name, value):
     path = write(tmp_path, COMPLETE)
@@ -76,7 +83,10 @@ def test_rules_of_the_command_line_come_last_and_so_win(tmp_path):
 
 
 def test_without_a_file():
-    assert settings({"format": "q5.3", "layers": ("a:rounding=trn",)}) == {"format": "q5.3", "layers": ("a:rounding=trn",)}
+    assert settings({"format": "q5.3", "layers": ("a:rounding=trn",)}) == {
+        "format": "q5.3",
+        "layers": ("a:rounding=trn",),
+    }
 
 
 def test_underscores_and_hyphens_are_one(tmp_path):
@@ -108,7 +118,7 @@ def test_wrong_files_are_refused_by_name(tmp_path, text, message):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(UsageError, match="nowhere.toml: cannot be read"):
+    with pytest.raises(UsageError, match=r"nowhere\.toml: cannot be read"):
         settings({"config": tmp_path / "nowhere.toml"})
     with pytest.raises(UsageError, match="cannot be read"):
         settings({"config": tmp_path})
@@ -119,5 +129,5 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_no_format_anywhere():
-    with pytest.raises(UsageError, match="--format: is missing.*--format q5.3"):
+    with pytest.raises(UsageError, match=r"--format: is missing.*--format q5\.3"):
         settings({})
