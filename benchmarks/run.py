@@ -243,7 +243,9 @@ def table(rows: list[Row]) -> str:
 
 def machine() -> str:
     """What it was measured on."""
-    names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    names = [
+        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
     cores = len(os.sched_getaffinity(0))
     return f"{names[0] if names else platform.machine()}, {cores} cores, Python {platform.python_version()}, NumPy {np.__version__}"
 

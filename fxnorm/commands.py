@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,12 +18,9 @@ from fxnorm.report.output import Output, note
 from fxnorm.report.progress import progress_bars
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from fxnorm.calibration import Ranges
     from fxnorm.data import Data
     from fxnorm.graph.graph import Graph
-    from fxnorm.report.archive import Archive
 
 RANDOM_SAMPLES: Final = 16
 
@@ -99,7 +96,7 @@ def simulate(
     **given: Any,
 ) -> None:
     """`fxnorm simulate`."""
-    from fxnorm.report.archive import Archive
+    from fxnorm.report.archive import Archive, collector
     from fxnorm.report.record import run_record
     from fxnorm.report.table import print_run
 
@@ -128,7 +125,7 @@ def simulate(
             output.announce(f"no --data: {source.description}")
         if options is None and source.sha256 != made.data_sha256:
             note(f"note: the plan was calibrated on other data than it is run with, on {made.data}")
-        watch = _watch(made, outputs_file, trace_file)
+        watch = collector(made, outputs_file, trace_file)
         evaluation = evaluate(made, graph, source, stopwatch=stopwatch, progress=progress, watch=watch)
         record = run_record(evaluation, source)
         record["model"]["path"] = str(graph.path or "")
@@ -315,24 +312,3 @@ def _refuse_contradictions(from_plan: bool, model: str | None, chosen: Mapping[s
         )
     if not from_plan and model is not None:
         raise UsageError("simulate: --model goes with a PLAN; without one the model is the argument")
-
-
-def _watch(made: Plan, outputs: Archive | None, trace: Archive | None) -> Callable[[str, np.ndarray], None] | None:
-    """What takes every value on its way into the files that are wanted."""
-    from fxnorm.simulation import merged
-
-    if outputs is None and trace is None:
-        return None
-    names: dict[str, list[str]] = {}
-    for name, value in made.outputs.items():
-        names.setdefault(value, []).append(name)
-
-    def watch(value: str, codes: np.ndarray) -> None:
-        encoding = made.values[value].encoding
-        if trace is not None:
-            trace.append(value, merged(codes), encoding)
-        if outputs is not None:
-            for name in names.get(value, ()):
-                outputs.append(name, merged(codes), encoding)
-
-    return watch

@@ -68,6 +68,38 @@ def test_a_plan_replaces_an_older_one() -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["data.npz", "m.onnx", "plan"]
 
 
+@pytest.mark.parametrize("auto", [(), ("--auto",)])
+def test_a_plan_as_json(auto: tuple[str, ...]) -> None:
+    direct = done("plan", "m.onnx", *FORMAT, *DATA, *auto, "-o", "one", "--json", "-")
+    assert direct.err == ""
+    ran = done("plan", "m.onnx", *FORMAT, *DATA, *auto, "-o", "two", "--json", "plan.json")
+    record = read_json(Path("plan.json").read_text())
+    assert {**record, "seconds": 0} == {**direct.json, "seconds": 0}
+    assert record["plan"] == done("inspect", "two", "--json", "-").json["plan"]
+    assert ran.out
+    random = done("plan", "m.onnx", *FORMAT, *auto, "-o", "three", "--json", "-")
+    assert random.err.startswith("fxnorm: no --data: ")
+    assert random.json["plan"]
+
+
+@pytest.mark.parametrize("auto", [(), ("--auto",)])
+@pytest.mark.parametrize("target", ["/proc/fxnorm-out", "nowhere/x.json", "data.npz", "m.onnx"])
+def test_where_the_json_cannot_go_there_is_no_plan(auto: tuple[str, ...], target: str) -> None:
+    before = tree(Path())
+    ran = run("plan", "m.onnx", *FORMAT, *DATA, *auto, "-o", "plan", "--json", target)
+    assert ran.code == 2
+    assert ran.message.startswith("--json")
+    assert tree(Path()) == before
+
+
+def test_where_the_plan_cannot_go_there_is_no_json() -> None:
+    before = tree(Path())
+    ran = run("plan", "m.onnx", *FORMAT, *DATA, "-o", "/proc/fxnorm/plan", "--json", "plan.json")
+    assert ran.code == 2
+    assert "plan" in ran.message
+    assert tree(Path()) == before
+
+
 def test_other_data_than_the_plan_was_calibrated_on() -> None:
     done("plan", "m.onnx", *FORMAT, *DATA, "-o", "plan")
     np.savez("other.npz", x=samples(seed=5))

@@ -50,7 +50,7 @@ def test_json_on_standard_output_is_all_that_is_printed_there(path: Path, data: 
     record = ran.json
     assert record["model"]["path"] == str(path)
     assert record["samples"] == 10
-    assert list(record) == ["model", "data", "plan", "samples", "outputs", "accuracy", "layers", "seconds"]
+    assert list(record) == ["model", "data", "plan", "samples", "outputs", "accuracy", "layers", "hint", "seconds"]
 
 
 def test_json_file_holds_the_same_and_the_table_is_printed(path: Path, data: Path, tmp_path: Path) -> None:

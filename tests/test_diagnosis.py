@@ -91,7 +91,9 @@ def test_overflow_comes_first():
     assert found[0].amount == pytest.approx(450 / 5500)
 
 
-@pytest.mark.parametrize(("largest", "wanted"), [(127, []), (63, []), (32, []), (31, ["empty range"]), (3, ["empty range"])])
+@pytest.mark.parametrize(
+    ("largest", "wanted"), [(127, []), (63, []), (32, []), (31, ["empty range"]), (3, ["empty range"])]
+)
 def test_empty_range(largest, wanted):
     assert problems(rng.integers(-largest, largest, 3000, endpoint=True), Q53) == wanted
 

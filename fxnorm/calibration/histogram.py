@@ -3,7 +3,8 @@
 A bin holds the float32 numbers that share sign, exponent and the first seven bits of the mantissa (the upper half of the word, which
 is a bfloat16), so that its width is at most 1/128 of its numbers, whatever range they turn out to have. There are at most 65,536 bins,
 whatever the number of samples; only those that were met are kept. Bins of this kind need no range beforehand and add up over
-chunks; a High Dynamic Range Histogram works in the same way.
+chunks; a High Dynamic Range Histogram works in the same way. The number at a bin's own end is counted apart, because data often has
+whole numbers, zeros and the bounds of activations in it, which a format holds exactly or not at all.
 """
 
 from __future__ import annotations
@@ -97,38 +98,49 @@ class HistogramCounter:
     ----------
     keys, counts
         Bins met so far (upper halves of float32 words, ascending) and how many numbers they hold.
+    ends
+        How many of them are the number of least magnitude in their bin.
     """
 
     keys: Array = field(default_factory=lambda: np.zeros(0, np.int64))
     counts: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    ends: Array = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def add(self, array: Array) -> None:
         """Take in numbers of any shape; infinities and NaN count nowhere."""
         flat = np.ascontiguousarray(array).reshape(-1)
-        fresh = np.zeros(BINS, np.int64)
+        counts, ends = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
         for start in range(0, flat.size, _BLOCK):
             with np.errstate(over="ignore"):
                 words = flat[start : start + _BLOCK].astype(np.float32).view(np.uint32)
-            fresh += np.bincount(words >> 16, minlength=BINS)
-        fresh[self.keys] += self.counts
-        fresh[0] += fresh[_SIGN]  # minus zero
-        fresh[_SIGN] = 0
-        self.keys = np.flatnonzero(fresh)
-        self.counts = fresh[self.keys]
+            keys = words >> 16
+            counts += np.bincount(keys, minlength=BINS)
+            ends += np.bincount(keys[(words & 0xFFFF) == 0], minlength=BINS)
+        counts[self.keys] += self.counts
+        ends[self.keys] += self.ends
+        for fresh in (counts, ends):
+            fresh[0] += fresh[_SIGN]  # minus zero
+            fresh[_SIGN] = 0
+        self.keys = np.flatnonzero(counts)
+        self.counts, self.ends = counts[self.keys], ends[self.keys]
 
     def histogram(self, low: float, high: float) -> Histogram:
         """What was counted, between the smallest and the largest number, which are known exactly."""
         magnitude = self.keys & (_SIGN - 1)
         kept = magnitude < _INFINITE
-        magnitude, counts = magnitude[kept], self.counts[kept]
+        magnitude, counts, ends = magnitude[kept], self.counts[kept], self.ends[kept]
         negative = self.keys[kept] >= _SIGN
         near, far = _number(magnitude), _number(magnitude + 1)
         # The bin at zero reaches up to 2^-133; the least float32 numbers in it are as good as zero.
         far = np.where(magnitude == 0, 0.0, far)
+        ends = np.where(magnitude == 0, counts, ends)
         lower, upper = np.where(negative, -far, near), np.where(negative, -near, far)
-        order = np.argsort(lower, kind="stable")
-        lower, upper = np.clip(lower[order], low, high), np.clip(upper[order], low, high)
-        return Histogram(lower, upper, counts[order])
+        alone = np.where(negative, -near, near)
+        spread, single = counts > ends, ends > 0
+        lower = np.clip(np.concatenate([lower[spread], alone[single]]), low, high)
+        upper = np.clip(np.concatenate([upper[spread], alone[single]]), low, high)
+        order = np.lexsort((upper, lower))
+        return Histogram(lower[order], upper[order], np.concatenate([(counts - ends)[spread], ends[single]])[order])
 
 
 def _number(keys: Array) -> Array:

@@ -108,7 +108,7 @@ class LocalResponse(Kernel):
         running = np.concatenate([np.zeros_like(running[:, :1]), running], axis=1)
         own = np.arange(channels)
         return np.asarray(
-            running[:, np.minimum(own + self.after, channels)] - running[:, np.maximum(own - self.before, 0)]
+            running[:, np.minimum(own + self.after + 1, channels)] - running[:, np.maximum(own - self.before, 0)]
         )
 
     def accumulator_format(self) -> Format:

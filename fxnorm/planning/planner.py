@@ -50,7 +50,8 @@ def make_plan(graph: Graph, ranges: Ranges, options: Options) -> Plan:
     for rule in options.idle((step.name, step.operation) for step in network.steps):
         raise UsageError(
             f"--layer {rule.pattern}:{rule.key}={rule.value}: no layer of that name has such a stage; "
-            "layer, instance, group, RMS, L2 and mean-variance normalization have them, and formats of stages only with two_pass or one_pass"
+            "layer, instance, group, RMS, L2 and mean-variance normalization have them, "
+            "and formats of stages only with two_pass or one_pass"
         )
     demands = _demands(network)
     encodings = {name: _input_encoding(name, network, ranges, options, demands[name]) for name in network.inputs}

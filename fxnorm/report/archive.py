@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +13,9 @@ import numpy as np
 
 from fxnorm.errors import UsageError
 from fxnorm.kernels.encoding import Encoding
+from fxnorm.planning.plan import Plan
 from fxnorm.report.files import Parcel, writing
+from fxnorm.simulation import merged
 
 Array = np.ndarray
 
@@ -98,6 +101,25 @@ class Archive:
                 f"{self._parcel.where}: the value named {name[:40]!r}… has too long a name for an .npz file"
             )
         return member_name(name)
+
+
+def collector(plan: Plan, outputs: Archive | None, trace: Archive | None) -> Callable[[str, Array], None] | None:
+    """What takes every value (its name and codes) on its way into the files that are wanted; None where none is."""
+    if outputs is None and trace is None:
+        return None
+    names: dict[str, list[str]] = {}
+    for name, value in plan.outputs.items():
+        names.setdefault(value, []).append(name)
+
+    def watch(value: str, codes: Array) -> None:
+        encoding = plan.values[value].encoding
+        if trace is not None:
+            trace.append(value, merged(codes), encoding)
+        if outputs is not None:
+            for name in names.get(value, ()):
+                outputs.append(name, merged(codes), encoding)
+
+    return watch
 
 
 def member_name(name: str) -> str:

@@ -90,3 +90,12 @@ def test_magnitudes_are_shared_among_bins_of_one_width(numbers, bins):
             sure_below = np.count_nonzero(magnitudes * (1 + 1 / 64) < edge * width)
             maybe_below = np.count_nonzero(magnitudes * (1 - 1 / 64) <= edge * width)
             assert sure_below - 1e-6 <= counts[:edge].sum() <= maybe_below + 1e-6
+
+
+def test_whole_numbers_are_bins_of_their_own():
+    numbers = np.r_[np.arange(-256, 257), np.full(50, 6.0), np.random.default_rng(0).normal(size=200)]
+    found = counted(numbers)
+    single = found.low == found.high
+    assert set(found.low[single].tolist()) >= set(range(-256, 257))
+    assert found.counts[single & (found.low == 6.0)].tolist() == [51]
+    assert 190 <= found.counts[~single].sum() <= 200

@@ -62,6 +62,15 @@ def test_mse_keeps_what_clipping_would_not_pay_for(graph):
     assert exponent(fx.plan(graph, ranges, "q5.3", calibration="mse")) == exponent(fx.plan(graph, ranges, "q5.3"))
 
 
+def test_mse_knows_what_a_format_holds_exactly(graph):
+    """Whole numbers up to 127 and one of 140: clipping that one costs less than the step that would hold it."""
+    x = np.random.default_rng(0).integers(-127, 128, (300, 100)).astype(np.float32)
+    assert exponent(fx.plan(graph, fx.calibrate(graph, x), "q8.0", calibration="mse")) == 0
+    x[0, 0] = 140.0
+    assert exponent(fx.plan(graph, fx.calibrate(graph, x), "q8.0", calibration="mse")) == 0
+    assert exponent(fx.plan(graph, fx.calibrate(graph, x), "q8.0")) == 1
+
+
 @pytest.mark.parametrize("percent", [99.9, 99.0, 90.0, 50.0])
 def test_percentile_cuts_half_of_the_rest_off_at_each_end(graph, percent):
     x = heavy_tails()

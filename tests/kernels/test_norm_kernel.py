@@ -131,6 +131,13 @@ def paths(monkeypatch):
     split = mantissa.Product._split
     root = norm_exact.ExactMoments._reciprocal_root
 
+    run = mantissa.Product.run
+
+    def watched_run(self, a, m, shift):
+        result = run(self, a, m, shift)
+        assert max((abs(int(value)) for value in result.flat), default=0) <= self.bound
+        return result
+
     def watched_split(self, a, m, shift):
         found = split(self, a, m, shift)
         limbs = 0 if found is None else found[1] // found[0] + 1 if found[0] else 1
@@ -141,6 +148,7 @@ def paths(monkeypatch):
         seen["root: " + ("direct" if self.bound < 1 << 62 else "compact" if self._is_compact else "wide")] += 1
         return root(self, deviation)
 
+    monkeypatch.setattr(mantissa.Product, "run", watched_run)
     monkeypatch.setattr(mantissa.Product, "_split", watched_split)
     monkeypatch.setattr(norm_exact.ExactMoments, "_reciprocal_root", watched_root)
     return seen
