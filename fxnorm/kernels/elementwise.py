@@ -145,7 +145,8 @@ class ElementwiseOperation(Operation):
 
     def reads(self, index: int) -> Reads:
         """Zeros are taken off; what is compared with numbers of its own, or chosen to be 0, needs more."""
-        if self.function == "hard_swish" or (self.function == "prelu" and index == 1):
+        place = [place for place, constant in enumerate(self.operands) if constant is None][index]
+        if self.function == "hard_swish" or (self.function == "prelu" and place == 1):
             return Reads.PLAIN
         return Reads.ZERO if self.function == "threshold" else Reads.ANY
 

@@ -462,6 +462,13 @@ def test_wide_words_have_wide_multipliers(data, width):
     check(kernel, [inputs], y, wanted)
 
 
-@pytest.mark.parametrize("operation", [ElementwiseOperation("hard_swish", (None,)), MatMulOperation(3, alpha=0.3)])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        ElementwiseOperation("hard_swish", (None,)),
+        ElementwiseOperation("prelu", (np.ones(3), None)),
+        MatMulOperation(3, alpha=0.3),
+    ],
+)
 def test_what_is_not_scale_invariant_reads_powers_of_two(operation):
     assert operation.reads(0) is Reads.PLAIN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 
@@ -138,12 +139,16 @@ def test_exact_accumulators_never_overflow_and_are_rounded_once():
     """The default: the proof holds in the naive loop, and outputs are the sum of the stored numbers, rounded once."""
     seen = {"cases": 0, "output": 0, "wide": 0, "float32": 0}
 
-    @given(geometries(), encodings(2, 32), st.data())
+    @given(geometries(), encodings(2, 32) | encodings(26, 32), st.data())
     @settings(max_examples=150)
     def check(geometry, x, data):
         _, shape, weight_shape, window, groups = geometry
         weights, bias = data.draw(reals(weight_shape)), data.draw(reals(weight_shape[:1], 6))
-        policy = data.draw(policies(data.draw(formats(2, 32))))
+        wide = data.draw(st.booleans())
+        policy = replace(
+            data.draw(policies(data.draw(formats(2, 32)))),
+            **({"weight_format": data.draw(formats(26, 32))} if wide else {}),
+        )
         y = near(data.draw, top(x) + 2, policy.format)
         kernel = LinearOperation(weights, bias, window, groups).decide([x], y, policy)
         assert kernel.exact
@@ -156,8 +161,8 @@ def test_exact_accumulators_never_overflow_and_are_rounded_once():
 
     check()
     assert seen["output"] >= 0.2 * seen["cases"], seen
-    assert seen["wide"] >= 5, seen
-    assert seen["float32"] >= 15, seen
+    assert seen["wide"] >= 3, seen
+    assert seen["float32"] >= 8, seen
 
 
 def stored(weights, bias, x, policy, accumulator_bits=None):

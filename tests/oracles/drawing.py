@@ -20,7 +20,7 @@ seeds = st.integers(0, 2**32 - 1)
 @st.composite
 def formats(draw, least=2, most=32, signed=None):
     """A format: often narrow, sometimes of the widest kind, its binary point inside or beyond its bits."""
-    width = draw(st.one_of(st.integers(least, min(8, most)), st.integers(least, most), st.just(most)))
+    width = draw(st.one_of(st.integers(least, max(least, min(8, most))), st.integers(least, most), st.just(most)))
     fraction = draw(st.one_of(st.integers(0, width), st.integers(-3, width + 4)))
     sign = draw(st.booleans()) if signed is None else signed
     return Format(width, width - fraction, sign, draw(roundings), draw(overflows))
