@@ -21,7 +21,7 @@ from fxnorm.kernels.rescale import multiplier_format
 
 Array = np.ndarray
 
-GUARD_BITS: Final = 8
+GUARD_BITS: Final = 10
 """Errors before the last rounding stay below 2^-GUARD_BITS output steps each: of the reciprocal root, of a scale's step."""
 BIAS_BITS: Final = 16
 """Fraction bits of a constant bias in output steps."""

@@ -72,11 +72,8 @@ def measured(format_, count, elements):
 
 
 def check_accuracy(format_, count, elements):
-    # Groups of two are ±γ + β, the same two numbers again and again: where one lies beside a rounding boundary, it counts often.
-    # The promise of 99 % is for q5.3 and q8.8.
-    share = 0.99 if count != 2 or format_ in (Q5_3, Q8_8) else 0.98
     equal, exact, correct = measured(format_, count, elements)
-    assert equal >= share
+    assert equal >= 0.99
     assert exact == correct or abs(exact - correct) < 0.1, (exact, correct)
     rng = np.random.default_rng(count)
     x = Encoding(format_)
