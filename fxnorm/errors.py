@@ -36,6 +36,14 @@ class PlanError(FxnormError):
     """A plan folder that is damaged, or that was made for another model."""
 
 
+class StreamError(FxnormError):
+    """Processes and FIFOs of a design that do not fit together."""
+
+
+class DeadlockError(StreamError):
+    """FIFOs too shallow for a frame to pass: processes that wait for one another in a circle."""
+
+
 class UnsupportedError(FxnormError):
     """The model needs what fxnorm does not have; every such node is listed at once.
 

@@ -1,0 +1,1 @@
+"""C++ for high-level synthesis: projects that compute the bits of a plan."""
