@@ -23,7 +23,12 @@ from fxnorm.fixed import arith
 from fxnorm.fixed.format import Format, Overflow, Rounding
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "cli.md", ROOT / "docs" / "numbers.md", ROOT / "ARCHITECTURE.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "ARCHITECTURE.md",
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 def page(name: str) -> str:
@@ -211,7 +216,12 @@ def test_exit_codes_are_the_same_everywhere() -> None:
         assert set(re.findall(r"\b(\d+)\b", text[text.index("xit codes") :].split("\n\n")[0].split("130")[0])) < codes
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_readme_leads_to_every_page() -> None:
+    linked = set(re.findall(r"\]\((docs/[^)#]+)\)", page("README.md")))
+    assert linked == {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target

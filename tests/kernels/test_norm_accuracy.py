@@ -233,16 +233,20 @@ def test_inverse_deviations_are_correctly_rounded_to_one_step(epsilon):
 
 
 def test_one_pass_loses_what_the_exact_algorithm_keeps():
-    """µ = 12, σ = 0.25, F = 3: the mean's rounding is larger than the variance once it is squared; the table of the documentation."""
+    """µ = 12, σ = 0.25, F = 3: the mean's rounding is larger than the variance once it is squared."""
     rng = np.random.default_rng(0)
     x = Encoding(Q5_3)
     codes = x.encode(rng.normal(12.0, 0.25, (4000, 64)))
     reference = real_normal(codes, x, EPSILON)
     wide = Format(20, 10, False)
+    stages = {"mean": "q5.3:trn", "variance": "uq10.3:trn", "root": "uq2.3"}
+    coarse = {name: Format.parse(text) for name, text in stages.items()}
     for norm, decibels, negative in (
         (NormPolicy(), 28.9, 0.0),
         (NormPolicy("two_pass"), 18.0, 0.0),
         (NormPolicy("one_pass"), -6.7, 0.47),
+        # Every stage of three fraction bits and truncating: the variance is too large, or (in 4 % of the groups) nothing is left of it.
+        (NormPolicy("one_pass", **coarse), 2.74, 0.0),
         (NormPolicy("one_pass", mean=Format(13, 5), variance=wide), 0.3, 0.03),
         (NormPolicy("one_pass", mean=Format(15, 5), variance=wide), 28.9, 0.0),
     ):
