@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fxnorm.errors import PlanError, UsageError
-from fxnorm.evaluation import Progress, Stopwatch, calibrate, evaluate
+from fxnorm.evaluation import Stopwatch
 from fxnorm.planning import storage
 from fxnorm.planning.options import Options
 from fxnorm.planning.plan import Plan
@@ -16,9 +16,9 @@ from fxnorm.planning.settings import PLAN_KEYS, option_name, settings
 from fxnorm.report.files import Delivery
 from fxnorm.report.output import Output, note
 from fxnorm.report.progress import progress_bars
+from fxnorm.study import Study
 
 if TYPE_CHECKING:
-    from fxnorm.calibration import Ranges
     from fxnorm.data import Data
     from fxnorm.graph.graph import Graph
 
@@ -116,17 +116,20 @@ def simulate(
             with stopwatch.phase("import"):
                 graph = _model_of(made, inputs, reference_model)
             source = inputs.open(graph)
+            study = Study(graph, source, keep=False)
         else:
             with stopwatch.phase("import"):
                 graph = inputs.graph()
             source = inputs.open(graph)
-            made = _plan(graph, inputs.open_calibration(graph, source), options, stopwatch, progress)
+            calibration = inputs.open_calibration(graph, source)
+            study = Study(graph, source, calibration=calibration, keep=False, stopwatch=stopwatch, progress=progress)
+            made = study.plan(options)
         if inputs.data is None:
             output.announce(f"no --data: {source.description}")
         if options is None and source.sha256 != made.data_sha256:
             note(f"note: the plan was calibrated on other data than it is run with, on {made.data}")
         watch = collector(made, outputs_file, trace_file)
-        evaluation = evaluate(made, graph, source, stopwatch=stopwatch, progress=progress, watch=watch)
+        evaluation = study.evaluate(made, stopwatch=stopwatch, progress=progress, watch=watch)
         record = run_record(evaluation, source)
         record["model"]["path"] = str(graph.path or "")
         for archive in (outputs_file, trace_file):
@@ -156,7 +159,7 @@ def plan(*, output: str, auto: bool, json_file: str | None, **given: Any) -> Non
         said = Output(json_file, delivery)
         graph = inputs.graph()
         source = inputs.open(graph)
-        made = _plan(graph, source, options, Stopwatch(), progress)
+        made = Study(graph, source, keep=False, progress=progress).plan(options)
         said.write(plan_record(made))
         storage.save(made, output)
         delivery.deliver()
@@ -181,7 +184,10 @@ def _advise(inputs: Inputs, chosen: Mapping[str, Any], output: str, json_file: s
         graph = inputs.graph()
         source = inputs.open(graph)
         calibration = inputs.open_calibration(graph, source)
-        ranges = _ranges(graph, calibration, options, stopwatch, progress, histograms=True)
+        study = Study(
+            graph, source, calibration=calibration, histograms=True, stopwatch=stopwatch, progress=progress, keep=False
+        )
+        ranges = study.ranges(options)
         advice = advise(graph, ranges, source, options, stopwatch=stopwatch, progress=progress)
         said.write(advice_record(advice, source))
         storage.save(advice.chosen.plan, output)
@@ -243,27 +249,6 @@ def _sizes(dims: tuple[str, ...]) -> dict[str, int]:
             raise UsageError(f"--dim {text!r}: the size of {name!r} is given twice; give it once")
         sizes[name] = int(size)
     return sizes
-
-
-def _plan(graph: Graph, source: Data, options: Options, stopwatch: Stopwatch, progress: Progress | None) -> Plan:
-    from fxnorm.planning.planner import make_plan
-
-    ranges = _ranges(graph, source, options, stopwatch, progress, histograms=options.needs_histograms)
-    with stopwatch.phase("plan"):
-        return make_plan(graph, ranges, options)
-
-
-def _ranges(
-    graph: Graph, source: Data, options: Options, stopwatch: Stopwatch, progress: Progress | None, *, histograms: bool
-) -> Ranges:
-    from fxnorm.lowering.lower import lower
-
-    with stopwatch.phase("plan"):
-        lower(graph, fuse_patterns=options.patterns == "fuse")  # refuse before anything runs
-    with stopwatch.phase("calibrate"):
-        floating = [name for name in graph.inputs if graph.values[name].dtype.kind == "f"]
-        functions = options.transformations(floating)
-        return calibrate(graph, source, progress, histograms=histograms, functions=functions)
 
 
 def _model_of(made: Plan, inputs: Inputs, model: str | None) -> Graph:

@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from fxnorm.calibration import Ranges, observe
 from fxnorm.errors import DataError
+from fxnorm.expected import Expected, Room
 from fxnorm.graph.graph import Graph
 from fxnorm.kernels.transform import Transformation, transformed
 from fxnorm.metrics import Error, ValueReport
+from fxnorm.output_digest import OutputDigest
 from fxnorm.planning.plan import Plan
-from fxnorm.simulation import Simulator, merged
+from fxnorm.simulation import Simulator, chunk_samples, merged
 
 if TYPE_CHECKING:
     from fxnorm.data import Data
@@ -59,6 +62,8 @@ class Evaluation:
         Counts and errors by value name.
     accuracy
         Share of labels met by "fp32" and by "fixed"; None without labels.
+    outputs
+        Digest of the outputs' codes.
     seconds
         By phase.
     """
@@ -67,6 +72,7 @@ class Evaluation:
     samples: int
     reports: Mapping[str, ValueReport]
     accuracy: Mapping[str, float] | None
+    outputs: OutputDigest
     seconds: Mapping[str, float]
 
     def output_error(self, name: str) -> Error:
@@ -154,6 +160,8 @@ def evaluate_all(
     stopwatch: Stopwatch | None = None,
     progress: Progress | None = None,
     watch: Callable[[str, Array], None] | None = None,
+    expected: Expected | None = None,
+    workers: int | None = None,
 ) -> list[Evaluation]:
     """`evaluate` for several plans of one model, which share the reference and the reading of the data.
 
@@ -163,33 +171,58 @@ def evaluate_all(
         At least one; their inputs are transformed in the same way.
     watch
         Called for the values of all plans.
+    expected
+        Samples and FP32 values; by default they are read and computed here. See `expected_for`.
+    workers
+        Threads, each on samples of its own; default: the processor's cores.
     """
-    from fxnorm.graph.reference import Reference
-
     stopwatch = stopwatch or Stopwatch()
-    simulators = [Simulator(plan, histograms=True) for plan in plans]
-    compared = list(dict.fromkeys(name for plan in plans for name in _compared(plan, graph)))
+    compared = compared_values(plans, graph)
     judges = [Judge.of(plan, data, compared) for plan in plans]
-    with stopwatch.phase("reference"):
-        reference = Reference(graph, compared)
+    with stopwatch.phase("simulate"):
+        simulators = [Simulator(plan, histograms=True, workers=workers) for plan in plans]
+    chunks = iter(expected or expected_for(plans, graph, data))
+    digests = [OutputDigest() for _ in plans]
     done = 0
-    for chunk in data.chunks(min(simulator.chunk_size() for simulator in simulators)):
-        with stopwatch.phase("reference"):
-            expected = reference.run(plans[0].transformed(chunk))
-        for plan, simulator, judge in zip(plans, simulators, judges, strict=True):
-            with stopwatch.phase("simulate"):
-                codes = simulator.run(chunk, expected, watch)
-            if judge is not None:
-                judge.add("fp32", expected[judge.value], done)
-                judge.add("fixed", plan.values[judge.value].encoding.decode(codes[judge.value]), done)
-        done += len(next(iter(chunk.values())))
-        if progress is not None:
-            progress("simulate", done, data.samples)
+    # Sums of squares must not depend on how many threads BLAS would take: the same run gives the same numbers to the last bit.
+    with threadpool_limits(1, "blas"):
+        while True:
+            with stopwatch.phase("reference"):
+                chunk, wanted = next(chunks, (None, {}))
+            if chunk is None:
+                break
+            for plan, simulator, judge, digest in zip(plans, simulators, judges, digests, strict=True):
+                with stopwatch.phase("simulate"):
+                    codes = simulator.run(chunk, wanted, watch)
+                    digest.add({name: codes[value] for name, value in plan.outputs.items()})
+                if judge is not None:
+                    judge.add("fp32", wanted[judge.value], done)
+                    judge.add("fixed", plan.values[judge.value].encoding.decode(codes[judge.value]), done)
+            done += len(next(iter(chunk.values())))
+            if progress is not None:
+                progress("simulate", done, data.samples)
     seconds = dict(stopwatch.seconds)
     return [
-        Evaluation(plan, done, simulator.reports, None if judge is None else judge.accuracy(), seconds)
-        for plan, simulator, judge in zip(plans, simulators, judges, strict=True)
+        Evaluation(plan, done, simulator.reports, None if judge is None else judge.accuracy(), digest, seconds)
+        for plan, simulator, judge, digest in zip(plans, simulators, judges, digests, strict=True)
     ]
+
+
+def expected_for(plans: Sequence[Plan], graph: Graph, data: Data, *, room: Room | None = None) -> Expected:
+    """Samples and FP32 values that plans are compared with; the size of its chunks follows from the network alone.
+
+    Parameters
+    ----------
+    room
+        Memory in which they are kept for plans of the same network.
+    """
+    size = min(chunk_samples(plan) for plan in plans)
+    return Expected(graph, data, compared_values(plans, graph), size, plans[0].transformed, room=room)
+
+
+def compared_values(plans: Sequence[Plan], graph: Graph) -> list[str]:
+    """Values that plans and model have: floating-point inputs, and the layers that the FP32 model knows, outputs among them."""
+    return list(dict.fromkeys(name for plan in plans for name in _compared(plan, graph)))
 
 
 def _compared(plan: Plan, graph: Graph) -> list[str]:

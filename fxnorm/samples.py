@@ -51,6 +51,15 @@ def bind(samples: Any, shapes: Mapping[str, tuple[int, ...]], integers: tuple[st
 
 def bind_to(model: Inputs, samples: Any) -> dict[str, Array]:
     """Arrays [samples, *shape] by input name, in the types of a model's inputs; see `bind`."""
+    if isinstance(samples, Mapping):
+        samples = {name: samples[name] for name in samples if name in model.inputs or name != LABELS}
+    matched = match(model, samples)
+    (whole,) = matched.chunks(matched.samples)
+    return whole
+
+
+def match(model: Inputs, samples: Any) -> StoredSamples:
+    """Samples in memory as `fxnorm.data.Data` takes them, with the ``labels`` among them; see `bind`."""
     if not isinstance(samples, Mapping):
         if len(model.inputs) != 1:
             listed = ", ".join(repr(name) for name in model.inputs)
@@ -58,10 +67,7 @@ def bind_to(model: Inputs, samples: Any) -> dict[str, Array]:
                 f"{WHERE}: one array serves a model of one input, but this model has {listed}; give a mapping with these names"
             )
         samples = {model.inputs[0]: samples}
-    given = {name: _stored(name, samples[name]) for name in samples if name in model.inputs or name != LABELS}
-    matched = StoredSamples.match(WHERE, given, model)
-    (whole,) = matched.chunks(matched.samples)
-    return whole
+    return StoredSamples.match(WHERE, {name: _stored(name, samples[name]) for name in samples}, model)
 
 
 def _stored(name: str, samples: Any) -> StoredArray:

@@ -114,8 +114,7 @@ class Simulator:
 
     def chunk_size(self) -> int:
         """Samples per chunk that keep a chunk's values within a few tens of megabytes."""
-        elements = sum(int(np.prod(value.shape, dtype=np.int64)) for value in self.plan.values.values())
-        return max(1, min(CHUNK_SAMPLES, CHUNK_ELEMENTS // max(elements, 1)))
+        return chunk_samples(self.plan)
 
     def run(
         self,
@@ -161,6 +160,12 @@ class Simulator:
 
     def _fresh(self) -> Reports:
         return {name: ValueReport() for name in self.plan.values}
+
+
+def chunk_samples(plan: Plan) -> int:
+    """Samples per chunk that keep a chunk's values within a few tens of megabytes; it follows from the values' shapes alone."""
+    elements = sum(int(np.prod(value.shape, dtype=np.int64)) for value in plan.values.values())
+    return max(1, min(CHUNK_SAMPLES, CHUNK_ELEMENTS // max(elements, 1)))
 
 
 def piece_size(plan: Plan) -> int:

@@ -18,6 +18,7 @@ from fxnorm.evaluation import Evaluation, calibrate, evaluate, evaluate_all
 from fxnorm.fixed.format import Format
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.metrics import Error, ValueReport
+from fxnorm.output_digest import OutputDigest
 from fxnorm.planning.options import Options
 from fxnorm.planning.planner import make_plan
 from fxnorm.planning.price import Cost, rescale_cost
@@ -137,7 +138,7 @@ def trial(how, sqnr_db, accuracy=None, multiplications=0, samples=100):
     report = ValueReport(error=error)
     plan = type("P", (), {"outputs": {"y": "y"}})()
     shares = None if accuracy is None else {"fp32": 1.0, "fixed": accuracy}
-    return Trial(how, Evaluation(plan, samples, {"y": report}, shares, {}), Cost(0, 0, multiplications, 0))
+    return Trial(how, Evaluation(plan, samples, {"y": report}, shares, OutputDigest(), {}), Cost(0, 0, multiplications, 0))
 
 
 @pytest.mark.parametrize(

@@ -488,7 +488,7 @@ def test_what_is_too_large(error: BaseException, monkeypatch: pytest.MonkeyPatch
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("fxnorm.commands.evaluate", fail)
+    monkeypatch.setattr("fxnorm.commands.Study.evaluate", fail)
     simulate("m.onnx", *FORMAT, "--data", "data.npz")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -248,8 +248,14 @@ def encode_channels(values: Array, format_: Format, normalize: str, floor: Array
     exponents
         int64, one a channel. A channel of zeros takes the largest exponent of the others.
     """
-    stored = format_.with_modes(rounding=Rounding.RND_CONV, overflow=Overflow.SAT)
     values = np.asarray(values)
+    exponents = channel_exponents(values, format_, normalize, floor)
+    return channel_codes(values, format_, exponents), exponents
+
+
+def channel_exponents(values: Array, format_: Format, normalize: str, floor: Array | None = None) -> Array:
+    """Powers of two by which the channels of a constant are divided, int64; see `encode_channels`."""
+    stored = format_.with_modes(rounding=Rounding.RND_CONV, overflow=Overflow.SAT)
     channels = values.shape[0]
     exponents = np.zeros(channels, np.int64)
     flat = values.reshape(channels, -1)
@@ -261,11 +267,42 @@ def encode_channels(values: Array, format_: Format, normalize: str, floor: Array
             exponents[empty] = exponents[~empty].max()
         if floor is not None:
             exponents = np.maximum(exponents, floor)
+    return exponents
+
+
+def channel_codes(values: Array, format_: Format, exponents: Array) -> Array:
+    """Codes of a constant whose channels are divided by these powers of two; see `encode_channels`."""
+    stored = format_.with_modes(rounding=Rounding.RND_CONV, overflow=Overflow.SAT)
+    flat = values.reshape(values.shape[0], -1)
     # A few channels at a time: a dense layer may have a hundred million weights.
     codes = np.empty(flat.shape, code_dtype(stored))
     for rows in row_blocks(flat):
         codes[rows] = arith.encode(flat[rows], stored, exponents[rows, None])
-    return codes.reshape(values.shape), exponents
+    return codes.reshape(values.shape)
+
+
+@dataclass(eq=False)
+class ChannelCodes:
+    """Codes that one constant got, for the next plan that asks for the same ones: formats are swept, weights stay.
+
+    Codes depend on the width, the sign and the step of every channel; on integer bits they do not.
+    """
+
+    kept: int = 4
+    found: dict[tuple[int, bool, bytes], Array] = field(default_factory=dict)
+
+    def encode(self, values: Array, format_: Format, normalize: str, floor: Array | None = None) -> tuple[Array, Array]:
+        """What `encode_channels` gives for the one constant that this is for."""
+        exponents = channel_exponents(values, format_, normalize, floor)
+        steps = exponents - format_.fraction_bits
+        key = (format_.width, format_.signed, steps.tobytes())
+        codes = self.found.pop(key, None)
+        if codes is None:
+            codes = channel_codes(values, format_, exponents)
+        self.found[key] = codes  # the last one used stays longest
+        while len(self.found) > self.kept:
+            del self.found[next(iter(self.found))]
+        return codes, exponents
 
 
 BLOCK = 1 << 20

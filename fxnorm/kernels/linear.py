@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import ClassVar
 
@@ -17,7 +17,7 @@ from fxnorm.engine import products, replay
 from fxnorm.errors import PlanError
 from fxnorm.fixed import arith
 from fxnorm.fixed.format import Format, Overflow, Rounding
-from fxnorm.kernels.encoding import Encoding, encode_channels, row_blocks
+from fxnorm.kernels.encoding import ChannelCodes, Encoding, row_blocks
 from fxnorm.kernels.kernel import Kernel, Operation, Policy, Reads
 from fxnorm.kernels.stage import Rescale, Tally, stage_for
 
@@ -148,6 +148,8 @@ class LinearOperation(Operation):
         As in `Linear`.
     low, high
         Clip of a fused activation, in real numbers.
+    quantized
+        Codes of the weights, shared by the plans that are made of this operation.
     """
 
     weights: Array
@@ -156,6 +158,7 @@ class LinearOperation(Operation):
     groups: int = 1
     low: float | None = None
     high: float | None = None
+    quantized: ChannelCodes = field(init=False, repr=False, default_factory=ChannelCodes)
 
     def reads(self, index: int) -> Reads:
         """The bias takes the zero off; padding must be one of the codes."""
@@ -181,7 +184,7 @@ class LinearOperation(Operation):
         weight_format = policy.weight_format
         for format_ in (x.format, weight_format):
             products.check_width(format_.width + (not format_.signed))
-        codes, exponents = encode_channels(
+        codes, exponents = self.quantized.encode(
             self.weights, weight_format, policy.normalize, self._floor(x, weight_format, taps)
         )
         product_bits = x.format.fraction_bits + weight_format.fraction_bits

@@ -19,7 +19,7 @@ from fxnorm.planning.plan import Layer, Plan, PlanValue
 INDEX = Format(32, 32, True, Rounding.TRN, Overflow.WRAP)
 
 
-def make_plan(graph: Graph, ranges: Ranges, options: Options) -> Plan:
+def make_plan(graph: Graph, ranges: Ranges, options: Options, network: Network | None = None) -> Plan:
     """Decide everything.
 
     Parameters
@@ -30,6 +30,8 @@ def make_plan(graph: Graph, ranges: Ranges, options: Options) -> Plan:
         What its values were on calibration data.
     options
         What the user chose.
+    network
+        What `lowered` made of the graph, where that was done before: it serves any number of plans.
 
     Raises
     ------
@@ -42,17 +44,8 @@ def make_plan(graph: Graph, ranges: Ranges, options: Options) -> Plan:
     """
     if ranges.model_sha256 != graph.sha256:
         raise PlanError("calibration: the ranges were taken from another model; calibrate this one")
-    network = lower(graph, fold_batchnorm=options.batchnorm == "fold", fuse_patterns=options.patterns == "fuse")
-    names = [*network.inputs, *(step.name for step in network.steps)]
-    for rule in options.unused(names):
-        known = ", ".join(dict.fromkeys(names))
-        raise UsageError(f"--layer {rule.pattern!r}: matches no layer; the layers are {known}")
-    for rule in options.idle((step.name, step.operation) for step in network.steps):
-        raise UsageError(
-            f"--layer {rule.pattern}:{rule.key}={rule.value}: no layer of that name has such a stage; "
-            "layer, instance, group, RMS, L2 and mean-variance normalization have them, "
-            "and formats of stages only with two_pass or one_pass"
-        )
+    network = network or lowered(graph, options)
+    check_rules(network, options)
     demands = _demands(network)
     encodings = {name: _input_encoding(name, network, ranges, options, demands[name]) for name in network.inputs}
     functions = options.transformations([name for name in network.inputs if name not in network.integers])
@@ -85,6 +78,37 @@ def make_plan(graph: Graph, ranges: Ranges, options: Options) -> Plan:
         data_sha256=ranges.data_sha256,
         options=options.record(),
     )
+
+
+def lowered(graph: Graph, options: Options) -> Network:
+    """Network of a graph as the options have it lowered.
+
+    Raises
+    ------
+    UnsupportedError
+        If nodes cannot be lowered; it lists all of them.
+    """
+    return lower(graph, fold_batchnorm=options.batchnorm == "fold", fuse_patterns=options.patterns == "fuse")
+
+
+def check_rules(network: Network, options: Options) -> None:
+    """Refuse rules for single layers that speak of none, or of what none has.
+
+    Raises
+    ------
+    UsageError
+        For the first of them.
+    """
+    names = [*network.inputs, *(step.name for step in network.steps)]
+    for rule in options.unused(names):
+        known = ", ".join(dict.fromkeys(names))
+        raise UsageError(f"--layer {rule.pattern!r}: matches no layer; the layers are {known}")
+    for rule in options.idle((step.name, step.operation) for step in network.steps):
+        raise UsageError(
+            f"--layer {rule.pattern}:{rule.key}={rule.value}: no layer of that name has such a stage; "
+            "layer, instance, group, RMS, L2 and mean-variance normalization have them, "
+            "and formats of stages only with two_pass or one_pass"
+        )
 
 
 def _demands(network: Network) -> dict[str, Reads]:

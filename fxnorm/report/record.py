@@ -78,6 +78,7 @@ def output_record(evaluation: Evaluation, name: str) -> dict[str, Any]:
     # A scalar a sample has no last axis of its own.
     if error.argmax_agreement is not None and evaluation.plan.values[evaluation.plan.outputs[name]].shape:
         record["argmax_agreement"] = error.argmax_agreement
+    record["codes_sha256"] = evaluation.outputs.of(name)
     return record
 
 
@@ -104,7 +105,12 @@ def layer_records(evaluation: Evaluation) -> list[dict[str, Any]]:
         record = {**layer_head(plan, layer), **_counts(plan, layer.output, report)}
         accumulator = accumulator_record(layer)
         if accumulator is not None:
-            record["accumulator"] = {**accumulator, "overflow_count": report.usage.accumulator_overflow}
+            usage = report.usage
+            record["accumulator"] = {
+                **accumulator,
+                "overflow_count": usage.accumulator_overflow,
+                "overflow_fraction": usage.accumulator_overflow / max(usage.additions, 1),
+            }
         stages = stage_records(layer)
         for name, stage in stages.items():
             stage["overflow_count"] = report.usage.stages.get(name, 0)
