@@ -11,6 +11,8 @@ FEW: Final = 8
 """So many names are all told."""
 NEAREST: Final = 5
 """Of more, so many."""
+ROOM: Final = 240
+"""Characters that all but the first of them must fit in."""
 _LOOKED_AT: Final = 200
 _WILD = re.compile(r"[*?!\[\]]")
 _SEPARATORS = re.compile(r"[/.:;]")
@@ -21,9 +23,11 @@ def known(pattern: str, names: Sequence[str]) -> str:
     distinct = list(dict.fromkeys(names))
     if len(distinct) <= FEW:
         return f"the layers are {', '.join(distinct)}"
-    return (
-        f"of {len(distinct)} layers the nearest are {', '.join(nearest(pattern, distinct))}; `fxnorm inspect` lists all"
-    )
+    best = nearest(pattern, distinct)
+    while len(best) > 1 and sum(map(len, best)) > ROOM:
+        best.pop()
+    are = "nearest are" if len(best) > 1 else "nearest is"
+    return f"of {len(distinct)} layers the {are} {', '.join(best)}; `fxnorm inspect` lists all"
 
 
 def nearest(pattern: str, names: Sequence[str], count: int = NEAREST) -> list[str]:

@@ -37,6 +37,8 @@ def test_few_names_are_all_told_and_many_are_not() -> None:
     assert told.count(",") == NEAREST - 1
     assert told.endswith("`fxnorm inspect` lists all")
     assert len(told) < 300
+    long = [f"layer{n}/{'x' * 150}" for n in range(20)]
+    assert known("layer3", long) == f"of 20 layers the nearest is {long[3]}; `fxnorm inspect` lists all"
 
 
 def test_any_text_will_do() -> None:
