@@ -12,6 +12,7 @@ from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.kernel import Operation, Policy, Reads
 from fxnorm.lowering.lower import lower
 from fxnorm.lowering.network import Network, Step
+from fxnorm.planning.nearest import known
 from fxnorm.planning.normalization import Affine, cheapest, fit_power
 from fxnorm.planning.options import Options
 from fxnorm.planning.plan import Layer, Plan, PlanValue
@@ -101,8 +102,7 @@ def check_rules(network: Network, options: Options) -> None:
     """
     names = [*network.inputs, *(step.name for step in network.steps)]
     for rule in options.unused(names):
-        known = ", ".join(dict.fromkeys(names))
-        raise UsageError(f"--layer {rule.pattern!r}: matches no layer; the layers are {known}")
+        raise UsageError(f"--layer {rule.pattern!r}: matches no layer; {known(rule.pattern, names)}")
     for rule in options.idle((step.name, step.operation) for step in network.steps):
         raise UsageError(
             f"--layer {rule.pattern}:{rule.key}={rule.value}: no layer of that name has such a stage; "
