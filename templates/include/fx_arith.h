@@ -66,16 +66,16 @@ inline bool carry(bool half, bool rest, bool negative, bool odd) {
 
 // floor + 1 where the carry is set.
 template <int R>
-inline fx_int<R> with_carry(const fx_int<R> &floor, bool carry) {
-  fx_int<R> result = floor;
-  if (carry) result = floor + fx_int<2>(1);
+inline fx_int<R> with_carry(const fx_int<R>& floor, bool carry) {
+  const fx_uint<1> one = carry;
+  const fx_int<R> result = floor + one;
   return result;
 }
 
 // x / 2^SHIFT, rounded. A negative SHIFT is an exact shift to the left.
 //   fx_int<9> y = fx::shift_round<fx::RND, 3, 9>(x);
 template <rounding Q, int SHIFT, int R, int W>
-inline fx_int<R> shift_round(const fx_int<W> &x) {
+inline fx_int<R> shift_round(const fx_int<W>& x) {
   static_assert(SHIFT > -R, "the result is too narrow for any code but 0");
   if (SHIFT <= 0) {
     fx_int<R> wide = x;
@@ -96,7 +96,7 @@ inline fx_int<R> shift_round(const fx_int<W> &x) {
 // The same with a shift that is known at run time only, between LOW and HIGH, both included.
 //   fx_int<12> y = fx::shift_round<fx::RND_CONV, -2, 7, 12>(x, shift[channel]);
 template <rounding Q, int LOW, int HIGH, int R, int W>
-inline fx_int<R> shift_round(const fx_int<W> &x, int shift) {
+inline fx_int<R> shift_round(const fx_int<W>& x, int shift) {
   static_assert(LOW <= HIGH, "an empty range of shifts");
   // One barrel shifter to the right for all of them, with the first dropped bit kept below the floor.
   const int left = LOW < 0 ? -LOW : 0;
@@ -144,7 +144,7 @@ constexpr bool holds() {
 // Whether `fit` would change the code (for SAT_SYM this includes -2^(W-1)).
 //   FX_COUNT(layer, (fx::overflowed<fx::SAT, 8, true>(y)));
 template <overflow O, int W, bool S, int A>
-inline bool overflowed(const fx_int<A> &x) {
+inline bool overflowed(const fx_int<A>& x) {
   if (holds<O, W, S, A>()) return false;
   const int C = greater(A, W + 1);
   fx_int<C> wide = x;
@@ -156,7 +156,7 @@ inline bool overflowed(const fx_int<A> &x) {
 // A code brought into the range of a format of W bits, signed or not, by its overflow mode.
 //   fx_int<8> code = fx::fit<fx::SAT, 8, true>(y);      fx_uint<8> code = fx::fit<fx::WRAP, 8, false>(y);
 template <overflow O, int W, bool S, int A>
-inline typename code_of<W, S>::type fit(const fx_int<A> &x) {
+inline typename code_of<W, S>::type fit(const fx_int<A>& x) {
   typedef typename code_of<W, S>::type code_t;
   if (O == WRAP || holds<O, W, S, A>()) {
     code_t low_bits = x;
@@ -176,6 +176,27 @@ inline typename code_of<W, S>::type fit(const fx_int<A> &x) {
   }
   code_t code = wide;
   return code;
+}
+
+// x brought between two limits; minimum and maximum. All arguments of one type: fx::clip<fx_int<20> >(x, -5, 5).
+template <typename T>
+inline T clip(const T& x, const T& low, const T& high) {
+  T result = x;
+  if (x < low) result = low;
+  if (x > high) result = high;
+  return result;
+}
+template <typename T>
+inline T maximum(const T& a, const T& b) {
+  T result = a;
+  if (a < b) result = b;
+  return result;
+}
+template <typename T>
+inline T minimum(const T& a, const T& b) {
+  T result = a;
+  if (b < a) result = b;
+  return result;
 }
 
 }  // namespace fx
