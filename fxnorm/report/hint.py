@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fxnorm.advice import POOR_SQNR
 from fxnorm.diagnosis import SATURATION_SHARE, diagnose
 from fxnorm.evaluation import Evaluation
 from fxnorm.report.text import labels
+
+LOST_SHARE: Final = 0.005
+"""Share of the labelled answers, half a point, that may be lost without a word."""
+LOST_ANSWERS: Final = 1
+"""And so many of them, where that is more than that share: one answer tips by chance."""
 
 
 def hint(evaluation: Evaluation) -> str | None:
@@ -19,8 +26,7 @@ def hint(evaluation: Evaluation) -> str | None:
         for value, report in reports.items()
         if report.usage.count and report.usage.overflow / report.usage.count >= SATURATION_SHARE
     }
-    accuracy = evaluation.accuracy
-    drop = 0.0 if accuracy is None else accuracy["fp32"] - accuracy["fixed"]
+    drop = lost_accuracy(evaluation)
     if worst >= POOR_SQNR and not shares and drop <= 0.0:
         return None
     causes = []
@@ -40,6 +46,18 @@ def hint(evaluation: Evaluation) -> str | None:
     if worst < POOR_SQNR:
         causes.append(f"the outputs have {worst:.1f} dB")
     return "; ".join(causes)
+
+
+def lost_accuracy(evaluation: Evaluation) -> float:
+    """Share of the labelled answers that fixed point loses; 0 where that is no more than chance explains."""
+    accuracy = evaluation.accuracy
+    if accuracy is None:
+        return 0.0
+    errors = (evaluation.output_error(name) for name in evaluation.plan.outputs)
+    answers = next((error.decisions for error in errors if error.decisions), evaluation.samples)
+    drop = accuracy["fp32"] - accuracy["fixed"]
+    # Shares are quotients of counts: half an answer keeps their rounding out.
+    return drop if drop * answers > max(LOST_ANSWERS, LOST_SHARE * answers) + 0.5 else 0.0
 
 
 def _layers_text(count: int) -> str:
