@@ -1,0 +1,1 @@
+"""Kernels as blocks of hardware, a family a module."""

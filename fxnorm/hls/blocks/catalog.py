@@ -1,0 +1,43 @@
+"""Which block every kernel becomes. A kernel that is missing here is refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from fxnorm.hls.block import Block, Site
+from fxnorm.hls.blocks import elementwise, linear
+from fxnorm.kernels.elementwise import Elementwise
+from fxnorm.kernels.kernel import Kernel
+from fxnorm.kernels.linear import Linear
+
+
+def never(kernel: Kernel) -> bool:
+    """A kernel to which images are like any other values."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How a kernel becomes a block.
+
+    Attributes
+    ----------
+    build
+        Makes the block, or raises `Refusal`.
+    images
+        Whether a kernel takes its values as images, channels of one pixel together.
+    tied
+        Whether inputs and output are best in one order: the kernel works element by element.
+    """
+
+    build: Callable[[Site], Block]
+    images: Callable[[Kernel], bool] = never
+    tied: bool = False
+
+
+BLOCKS: Final[dict[type[Kernel], Entry]] = {
+    Linear: Entry(linear.build, images=linear.slides),
+    Elementwise: Entry(elementwise.build, tied=True),
+}

@@ -1,0 +1,214 @@
+"""The rescale stage with every width computed: what `kernels/macros.j2` writes at the end of a core.
+
+(accumulator - origin) · multiplier is brought to one place for all channels by shifts to the left, a constant is added, and one
+rounding takes the places off. So rounding needs no shifter, and zero and origin are one adder wherever channels share their shift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from fxnorm.fixed.format import Format
+from fxnorm.hls.block import Refusal, Rom, Site, literal, signed_bits, unsigned_literal
+from fxnorm.hls.quotient import magic
+from fxnorm.kernels.stage import Rescale
+
+MAX_BITS: Final = 1024
+"""Widest integer of either target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Integers from `low` to `high`, both included."""
+
+    low: int
+    high: int
+
+    @property
+    def bits(self) -> int:
+        """Width of a signed integer that holds all of them.
+
+        Raises
+        ------
+        Refusal
+            If no target has it.
+        """
+        width = max(signed_bits(self.low), signed_bits(self.high))
+        if width > MAX_BITS:
+            raise Refusal(f"an integer of {width} bits would be needed, and targets have at most {MAX_BITS}")
+        return width
+
+    @classmethod
+    def within(cls, bound: int) -> Interval:
+        """Integers up to a magnitude."""
+        return cls(-bound, bound)
+
+    @classmethod
+    def codes(cls, format_: Format) -> Interval:
+        """Codes that the bits of a format can express."""
+        return cls(format_.min_code, format_.max_code)
+
+    def __add__(self, other: Interval) -> Interval:
+        return Interval(self.low + other.low, self.high + other.high)
+
+    def __neg__(self) -> Interval:
+        return Interval(-self.high, -self.low)
+
+    def __mul__(self, other: Interval) -> Interval:
+        corners = [a * b for a in (self.low, self.high) for b in (other.low, other.high)]
+        return Interval(min(corners), max(corners))
+
+    def __lshift__(self, places: int) -> Interval:
+        return Interval(self.low << places, self.high << places)
+
+    def __or__(self, other: Interval) -> Interval:
+        return Interval(min(self.low, other.low), max(self.high, other.high))
+
+    def rounded(self, places: int, divisor: int = 1) -> Interval:
+        """What any rounding mode makes of them where places are taken off."""
+        step = divisor << places
+        return Interval(self.low // step, -(-self.high // step))
+
+
+@dataclass(frozen=True, slots=True)
+class Divisor:
+    """A constant to divide by: its value and its reciprocal, as C++ expressions, and the places of the reciprocal."""
+
+    value: str
+    magic: str
+    places: int
+
+    @classmethod
+    def of(cls, value: int, bits: int, places: int) -> Divisor | None:
+        """Division of an fx_int of some bits by value · 2**places; None where that is a shift alone."""
+        if value == 1:
+            return None
+        found = magic(value, max(bits - 1 - places, 1))
+        return cls(unsigned_literal(value), unsigned_literal(found.number), found.places)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A `Rescale` in hardware, from an accumulator of `bits` bits; see the macro ``stage``.
+
+    Attributes
+    ----------
+    bits
+        Of the accumulator.
+    origin, origin_bits
+        What is taken off before the multiplication ("" where nothing is), and the width of the difference.
+    multiplier, product_bits
+        Positive factor ("" for 1), and the width of the product.
+    up, up_rom, up_bits, moved_bits
+        Places to the left: a constant, or a table with one entry a channel, its entries' width; the width of what is moved.
+    constant, based_bits
+        What is added before rounding ("" for 0), and the width of the sum.
+    places, divisor
+        What rounding takes off: the division by divisor · 2**places; None for a shift alone.
+    rounding, rounded_bits
+        Mode, and the width of the rounded value.
+    low, high
+        Clip ("" where there is none).
+    overflow, width, signed
+        Of the output's format.
+    counter
+        Its counter; "" where nothing is counted.
+    """
+
+    bits: int
+    origin: str
+    origin_bits: int
+    multiplier: str
+    product_bits: int
+    up: int
+    up_rom: Rom | None
+    up_bits: int
+    moved_bits: int
+    constant: str
+    based_bits: int
+    places: int
+    divisor: Divisor | None
+    rounding: str
+    rounded_bits: int
+    low: str
+    high: str
+    overflow: str
+    width: int
+    signed: bool
+    counter: str
+
+
+def stage(
+    site: Site, rescale: Rescale, accumulator: Interval, *, name: str = "shift", counter: str = "overflow"
+) -> Stage:
+    """Compute a stage.
+
+    Parameters
+    ----------
+    accumulator
+        Values that the accumulator can have; the accumulator is an fx_int as wide as they need.
+    name
+        Of the table of shifts, where they differ by channels.
+    counter
+        Which counter of the layer its overflow goes to; "" where nothing is counted.
+
+    Raises
+    ------
+    Refusal
+        If it needs wider integers than targets have, or divisors that differ.
+    """
+    if not isinstance(rescale.divisor, int):
+        raise Refusal("a divisor that differs from element to element needs a stage of its own")
+    value = accumulator
+    shifts = [int(places) for places in np.asarray(rescale.shift).reshape(-1).tolist()]
+    shared = len(set(shifts)) == 1
+    late_origin = shared and rescale.origin != 0 and rescale.divisor == 1
+    origin_bits = value.bits
+    if rescale.origin and not late_origin:
+        value = value + Interval(-rescale.origin, -rescale.origin)
+        origin_bits = value.bits
+    multiplier = rescale.multiplier
+    product = value * Interval(multiplier, multiplier)
+    centred = value + Interval(-rescale.origin, -rescale.origin) if late_origin else value
+    reach = centred * Interval(multiplier, multiplier)
+    # Beyond two places more than there are bits, what is left lies within a quarter: further places change no rounding.
+    limit = (reach | product).bits + 2 + rescale.divisor.bit_length()
+    shifts = [min(places, limit) for places in shifts]
+    places = max(0, *shifts)
+    ups = [places - shift for shift in shifts]
+    moved = (product << max(ups)) | (product << min(ups))
+    constant = rescale.zero * (rescale.divisor << places)
+    if late_origin:
+        constant -= (rescale.origin * multiplier) << ups[0]
+    based = moved + Interval(constant, constant)
+    rounded = based.rounded(places, rescale.divisor)
+    for limit_ in (rescale.low, rescale.high):
+        if limit_ is not None:
+            rounded = rounded | Interval(limit_, limit_)
+    output = rescale.output
+    return Stage(
+        bits=accumulator.bits,
+        origin=literal(rescale.origin) if rescale.origin and not late_origin else "",
+        origin_bits=origin_bits,
+        multiplier=literal(multiplier) if multiplier != 1 else "",
+        product_bits=product.bits,
+        up=ups[0] if shared else 0,
+        up_rom=None if shared else Rom.of(site, name, np.array(ups)),
+        up_bits=max(1, max(ups).bit_length()),
+        moved_bits=moved.bits,
+        constant=literal(constant) if constant else "",
+        based_bits=based.bits,
+        places=places,
+        divisor=Divisor.of(rescale.divisor, based.bits, places),
+        rounding=output.rounding.name,
+        rounded_bits=rounded.bits,
+        low="" if rescale.low is None else literal(rescale.low, rounded.bits),
+        high="" if rescale.high is None else literal(rescale.high, rounded.bits),
+        overflow=output.overflow.name,
+        width=output.width,
+        signed=output.signed,
+        counter=f"{site.name}_{counter}" if counter else "",
+    )
