@@ -43,6 +43,7 @@ KEPT_BY = {
     "google": {"graph"},
     "click": {"cli"},
     "fxpmath": {"fixed", "simulation"},
+    "clang": {"hls"},
     "jinja2": {"hls"},
 }
 
