@@ -174,8 +174,6 @@ class _Pass:
                     if cursor.is_definition():
                         self._calls[owner] = set()
                         self._defined[owner] = cursor
-            if not self._judged(cursor):
-                continue
             self._look(cursor, name, dependent)
             if not dependent and owner:
                 self._follow(cursor, owner)

@@ -211,7 +211,7 @@ struct t03_beat { t03_t lane[4]; };
 static const signed char weights[4] = {1, -2, 3, -4};
 static const int shifts[2][2] = {{1, 2}, {3, 4}};
 static const int* const table = shifts[0];
-static constexpr int WIDTH = 8;
+static constexpr int WIDTH = 8 * (25 / 3 % 7);
 void layer(const t03_t x[4], t03_t y[4]) {
   int total = 0;
 outer:
