@@ -13,7 +13,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fxnorm.api import calibrate, compare, load, load_plan, plan, reference, save_plan, simulate
+    from fxnorm.api import (
+        advise,
+        attribute,
+        calibrate,
+        compare,
+        load,
+        load_plan,
+        plan,
+        reference,
+        save_plan,
+        simulate,
+    )
     from fxnorm.errors import FxnormError
     from fxnorm.fixed.format import Format, Overflow, Rounding
 
@@ -22,6 +33,8 @@ __all__ = [
     "FxnormError",
     "Overflow",
     "Rounding",
+    "advise",
+    "attribute",
     "calibrate",
     "compare",
     "load",
@@ -34,7 +47,19 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(
-        ("calibrate", "compare", "load", "load_plan", "plan", "reference", "save_plan", "simulate"), "fxnorm.api"
+        (
+            "advise",
+            "attribute",
+            "calibrate",
+            "compare",
+            "load",
+            "load_plan",
+            "plan",
+            "reference",
+            "save_plan",
+            "simulate",
+        ),
+        "fxnorm.api",
     ),
     "FxnormError": "fxnorm.errors",
     **dict.fromkeys(("Format", "Overflow", "Rounding"), "fxnorm.fixed.format"),

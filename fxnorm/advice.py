@@ -119,6 +119,11 @@ class Advice:
     chosen: Trial
     reason: str
 
+    def __str__(self) -> str:
+        lines = [f"{trial.normalize}: {_measured(trial)}, {_price(trial.cost)}" for trial in self.trials]
+        lines += [f"{layer.name!r} ({layer.op}) should get {layer.normalize}: {layer.reason}" for layer in self.layers]
+        return "\n".join([*lines, f"recommended: {self.reason}"])
+
 
 def advise(
     graph: Graph,
@@ -248,11 +253,7 @@ def local_sqnr(histogram: Histogram, encoding: Encoding) -> float:
 
 
 def _reason(trials: Sequence[Trial], chosen: Trial) -> str:
-    def measured(trial: Trial) -> str:
-        text = f"{_db(trial.sqnr_db)}"
-        return text if trial.accuracy is None else f"{trial.accuracy:.1%} right, {text}"
-
-    words = [f"{chosen.normalize}: {measured(chosen)}, {_price(chosen.cost)}"]
+    words = [f"{chosen.normalize}: {_measured(chosen)}, {_price(chosen.cost)}"]
     for trial in trials:
         if trial is chosen:
             continue
@@ -263,6 +264,11 @@ def _reason(trials: Sequence[Trial], chosen: Trial) -> str:
             change += f" and {abs(points):.1f} points {'more' if points > 0 else 'less'}"
         words.append(f"{trial.normalize} gives {change}, {_price(trial.cost)}")
     return "; ".join(words)
+
+
+def _measured(trial: Trial) -> str:
+    text = _db(trial.sqnr_db)
+    return text if trial.accuracy is None else f"{trial.accuracy:.1%} right, {text}"
 
 
 def _price(cost: Cost) -> str:

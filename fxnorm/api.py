@@ -1,4 +1,4 @@
-"""The Python interface: load, calibrate, plan, simulate, compare."""
+"""The Python interface: load, calibrate, plan, simulate, compare, attribute, advise."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fxnorm.calibration import Ranges, observe
-from fxnorm.errors import DataError
+from fxnorm.errors import DataError, PlanError, UsageError
 from fxnorm.evaluation import chunk_size
 from fxnorm.graph.graph import Graph
 from fxnorm.kernels.transform import transformed
@@ -21,11 +21,27 @@ from fxnorm.planning.options import Options
 from fxnorm.planning.plan import Plan
 from fxnorm.samples import bind_to
 from fxnorm.simulation import Result, merged, simulate
+from fxnorm.stored_samples import LABELS
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Comparison", "calibrate", "compare", "load", "load_plan", "plan", "reference", "save_plan", "simulate"]
+    from fxnorm.advice import Advice
+    from fxnorm.report.layer_attribution import LayerAttributions
+
+__all__ = [
+    "Comparison",
+    "advise",
+    "attribute",
+    "calibrate",
+    "compare",
+    "load",
+    "load_plan",
+    "plan",
+    "reference",
+    "save_plan",
+    "simulate",
+]
 
 Array = np.ndarray
 Samples = Array | Mapping[str, Array]
@@ -73,19 +89,12 @@ def calibrate(graph: Graph, samples: Samples, *, histograms: bool = True, input_
     DataError
         If the samples do not fit the model's inputs.
     """
-    inputs = _model_inputs(graph, samples, input_transform)
-    count = len(next(iter(inputs.values())))
-    size = chunk_size(graph)
-    chunks = ({name: array[start : start + size] for name, array in inputs.items()} for start in range(0, count, size))
-    digest = hashlib.sha256()
-    for name in sorted(inputs):
-        digest.update(f"{name}:{inputs[name].dtype.str}:{inputs[name].shape};".encode())
-        digest.update(np.ascontiguousarray(inputs[name]).tobytes())
+    held = _Held(_model_inputs(graph, samples, input_transform))
     return observe(
         graph,
-        chunks,
-        data=f"{count} samples from memory",
-        data_sha256=digest.hexdigest(),
+        held.chunks(chunk_size(graph)),
+        data=held.description,
+        data_sha256=held.digest(),
         histograms=histograms,
     )
 
@@ -133,6 +142,116 @@ def reference(graph: Graph, samples: Samples, *, input_transform: str | None = N
 
     inputs = _model_inputs(graph, samples, input_transform)
     return {name: merged(array) for name, array in Reference(graph).run(inputs).items()}
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Samples in memory, [samples, *shape] by input name."""
+
+    inputs: Mapping[str, Array]
+
+    @property
+    def samples(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    @property
+    def description(self) -> str:
+        return f"{self.samples} samples from memory"
+
+    def chunks(self, size: int) -> Iterator[dict[str, Array]]:
+        for start in range(0, self.samples, size):
+            yield {name: array[start : start + size] for name, array in self.inputs.items()}
+
+    def digest(self) -> str:
+        digest = hashlib.sha256()
+        for name in sorted(self.inputs):
+            digest.update(f"{name}:{self.inputs[name].dtype.str}:{self.inputs[name].shape};".encode())
+            digest.update(np.ascontiguousarray(self.inputs[name]).tobytes())
+        return digest.hexdigest()
+
+
+def attribute(graph: Graph, plan: Plan, samples: Samples) -> LayerAttributions:
+    """What every inner stage (mean, square, variance, root, scale, bias, requantization) of each normalization layer costs, in dB.
+
+    One stage at a time is replaced by its exact real value; what the layer's SQNR gains by that, against the exact real result for the
+    same input codes, is what the stage costs.
+
+    Parameters
+    ----------
+    graph
+        The model that the plan was made from.
+    samples
+        As for `simulate`; some hundred suffice.
+
+    Returns
+    -------
+    An `Attribution` (`sqnr_db`, `costs_db`) by layer name, empty where there is no such layer; printing it gives a line each.
+
+    Raises
+    ------
+    PlanError
+        If the plan was made from another model.
+    DataError
+        If the samples do not fit the model's inputs.
+    """
+    from fxnorm.report.layer_attribution import attribute_layers
+
+    return attribute_layers(graph, plan, bind_to(graph, samples))
+
+
+def advise(
+    graph: Graph,
+    ranges: Ranges,
+    samples: Samples,
+    format: str,
+    *,
+    labels: Array | None = None,
+    layers: tuple[str, ...] | list[str] = (),
+    **options: Any,
+) -> Advice:
+    """Measure none, pow2, affine and a mix of them, and say which one this network should get.
+
+    Parameters
+    ----------
+    ranges
+        With histograms, as `calibrate` takes them by default.
+    samples
+        What is run.
+    format, layers, options
+        As for `plan`, but without `normalize`.
+    labels
+        Right class of every sample (of every answer, where a sample gives several); then accuracy is measured too. By default the
+        array ``labels`` among the samples, if there is one.
+
+    Returns
+    -------
+    `trials` (normalization, plan, error, accuracy, cost in multipliers of each), `layers` (what each one should get, and why), `chosen`
+    (the trial that is recommended) and `reason`; printing it says all that.
+
+    Raises
+    ------
+    UsageError, PlanError
+        If an option is wrong, or the ranges have no histograms.
+    DataError
+        If samples or labels do not fit the model.
+    """
+    from fxnorm.advice import advise as measure
+    from fxnorm.data import Data
+
+    if "normalize" in options:
+        raise UsageError("advise: it finds the normalization itself; leave `normalize` out")
+    if not ranges.histograms:
+        raise PlanError(
+            "advise: the ranges have no histograms, by which layers are judged; calibrate with histograms=True"
+        )
+    if labels is None and isinstance(samples, Mapping) and LABELS not in graph.inputs and LABELS in samples:
+        labels = samples[LABELS]
+    held = _Held(bind_to(graph, samples))
+    answers = None if labels is None else np.asarray(labels)
+    if answers is not None and (answers.ndim != 1 or answers.dtype.kind not in "iu"):
+        raise DataError(f"labels: must be one row of integers, not {answers.dtype} of shape {list(answers.shape)}")
+    data = Data(held.description, held.digest(), answers, (held,))
+    return measure(graph, ranges, data, Options.make(format, layers=layers, **options))
 
 
 def _model_inputs(graph: Graph, samples: Samples, input_transform: str | None) -> dict[str, Array]:

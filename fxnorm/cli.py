@@ -161,6 +161,11 @@ def cli(context: click.Context) -> None:
 )
 @click.option("--outputs", metavar="FILE.npz", help="Save the outputs as arrays NAME.codes and NAME.values.")
 @click.option("--trace", metavar="FILE.npz", help="Save every value of the plan likewise.")
+@click.option(
+    "--attribution",
+    is_flag=True,
+    help="Measure what each inner stage of every normalization layer costs: mean, square, variance, root, scale, bias, requantization.",
+)
 def simulate(**given: Any) -> None:
     """Run MODEL in fixed point, bit by bit, and say how far it is from FP32, layer by layer.
 

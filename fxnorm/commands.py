@@ -107,10 +107,12 @@ def simulate(
     options = None if from_plan else Options.make(**settings(chosen))
     stopwatch = Stopwatch()
     with Delivery(_sources(inputs, chosen, reference_model)) as delivery, progress_bars() as progress:
+    attribution: bool,
         output = Output(json_file, delivery)
         outputs_file = None if outputs is None else Archive(delivery.add("--outputs", outputs))
         trace_file = None if trace is None else Archive(delivery.add("--trace", trace))
         if options is None:
+    from fxnorm.report.layer_attribution import add_attributions, attribute_data, check_attributable, print_attributions
             with stopwatch.phase("plan"):
                 made = storage.load(inputs.model)
             with stopwatch.phase("import"):
@@ -137,14 +139,23 @@ def simulate(
                 archive.finish()
         output.write(record)
         delivery.deliver()
-    output.show(lambda: print_run(evaluation, source, where=inputs.model))
+
+    def show() -> None:
+        print_run(evaluation, source, where=inputs.model)
+        print_attributions(attributions)
+
+    output.show(show)
+        if attribution:
+            check_attributable(made)
 
 
 def plan(*, output: str, auto: bool, json_file: str | None, **given: Any) -> None:
     """`fxnorm plan`."""
     from fxnorm.report.inspection import plan_record, print_plan
 
+        attributions = attribute_data(graph, made, source) if attribution else None
     inputs, chosen = Inputs.split(given)
+        add_attributions(record, attributions)
     inputs.check("plan")
     if auto:
         _advise(inputs, chosen, output, json_file)
