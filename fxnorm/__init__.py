@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fxnorm.api import (
         advise,
         attribute,
+        bounds,
         calibrate,
         compare,
         load,
@@ -35,6 +36,7 @@ __all__ = [
     "Rounding",
     "advise",
     "attribute",
+    "bounds",
     "calibrate",
     "compare",
     "load",
@@ -50,6 +52,7 @@ _HOMES = {
         (
             "advise",
             "attribute",
+            "bounds",
             "calibrate",
             "compare",
             "load",

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     import onnx
 
     from fxnorm.advice import Advice
+    from fxnorm.planning.bounds import Bounds
     from fxnorm.report.layer_attribution import LayerAttributions
 
 __all__ = [
     "Comparison",
     "advise",
     "attribute",
+    "bounds",
     "calibrate",
     "compare",
     "load",
@@ -252,6 +254,19 @@ def advise(
         raise DataError(f"labels: must be one row of integers, not {answers.dtype} of shape {list(answers.shape)}")
     data = Data(held.description, held.digest(), answers, (held,))
     return measure(graph, ranges, data, Options.make(format, layers=layers, **options))
+
+
+def bounds(plan: Plan) -> Bounds:
+    """What every accumulator of a plan can reach, how wide it has to be, and whether one that was chosen narrower overflows.
+
+    Returns
+    -------
+    Bounds
+        See `fxnorm.planning.bounds`; an entry an accumulator, in the order of the layers.
+    """
+    from fxnorm.planning.bounds import bounds as bound
+
+    return bound(plan)
 
 
 def _model_inputs(graph: Graph, samples: Samples, input_transform: str | None) -> dict[str, Array]:

@@ -20,7 +20,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("graph", "engine"),
     ("kernels", "arrays", "random_samples"),
     ("stored_samples",),
-    ("lowering", "data", "samples"),
+    ("lowering", "data", "samples", "proofs"),
     ("calibration", "metrics"),
     ("planning", "diagnosis"),
     ("runtime",),

@@ -16,6 +16,9 @@ from fxnorm.planning.nearest import known
 from fxnorm.planning.normalization import Affine, cheapest, fit_power
 from fxnorm.planning.options import Options
 from fxnorm.planning.plan import Layer, Plan, PlanValue
+from fxnorm.proofs.accumulators import narrowed
+from fxnorm.proofs.interval import Interval
+from fxnorm.proofs.rules import output_interval
 
 INDEX = Format(32, 32, True, Rounding.TRN, Overflow.WRAP)
 
@@ -51,6 +54,7 @@ def make_plan(graph: Graph, ranges: Ranges, options: Options, network: Network |
     encodings = {name: _input_encoding(name, network, ranges, options, demands[name]) for name in network.inputs}
     functions = options.transformations([name for name in network.inputs if name not in network.integers])
     transforms = {name: function.decide(encodings[name]) for name, function in functions.items()}
+    intervals = {name: Interval.of_format(network.shapes[name], encodings[name].format) for name in network.inputs}
     layers = []
     for step in network.steps:
         policy = options.policy(step.name)
@@ -64,7 +68,11 @@ def make_plan(graph: Graph, ranges: Ranges, options: Options, network: Network |
             kernel = step.operation.decide(inputs, output, policy)
         except (PlanError, OverflowError, ValueError) as error:
             raise PlanError(f"{step.name} ({step.op}): {error}") from error
+        within = [intervals[name] for name in step.inputs]
+        if policy.accumulator is None:
+            kernel = narrowed(kernel, within)
         encodings[step.output] = output
+        intervals[step.output] = output_interval(kernel, within, network.shapes[step.output])
         layers.append(Layer(step.name, step.op, kernel, step.inputs, step.output, step.traced))
     return Plan(
         layers=tuple(layers),

@@ -1,0 +1,1 @@
+"""What can be proven of a plan's integers: intervals of codes, worst cases of sums."""
