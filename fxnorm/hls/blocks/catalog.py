@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from fxnorm.hls.block import Block, Site
-from fxnorm.hls.blocks import elementwise, linear
+from fxnorm.hls.blocks import elementwise, linear, movement, rescale, table
 from fxnorm.kernels.elementwise import Elementwise
 from fxnorm.kernels.kernel import Kernel
 from fxnorm.kernels.linear import Linear
+from fxnorm.kernels.movement import Concat, Lookup, Movement
+from fxnorm.kernels.rescale import ScaleAndShift
+from fxnorm.kernels.table import Function
 
 
 def never(kernel: Kernel) -> bool:
@@ -40,4 +43,9 @@ class Entry:
 BLOCKS: Final[dict[type[Kernel], Entry]] = {
     Linear: Entry(linear.build, images=linear.slides),
     Elementwise: Entry(elementwise.build, tied=True),
+    ScaleAndShift: Entry(rescale.build, images=rescale.by_channel, tied=True),
+    Function: Entry(table.build, tied=True),
+    Movement: Entry(movement.build),
+    Concat: Entry(movement.build_concat, tied=True),
+    Lookup: Entry(movement.build_lookup),
 }
