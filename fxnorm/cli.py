@@ -193,6 +193,93 @@ def plan(**given: Any) -> None:
     run(**given)
 
 
+@cli.command(short_help="Many configurations, row by row into a run folder: how many bits are needed.")
+@click.argument("model", metavar="MODEL")
+@click.option(
+    "--width", metavar="LIST", help="Widths of signed formats: 8, 4:16 or 4:16:2, several separated by commas."
+)
+@click.option(
+    "--integer-bits",
+    metavar="LIST",
+    help="Integer bits of these, with the sign.  [default: those that hold every value of the calibration data]",
+)
+@click.option("--formats", "--format", "formats", metavar="LIST", help="Formats instead, for example q3.3,q4.4,q5.3.")
+@_with(_PLAN_OPTIONS[1:], _MODEL_OPTIONS, _DATA_OPTIONS)
+@click.option("-o", "--output", required=True, metavar="RUN", help="Run folder, new or interrupted.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Configurations at a time.  [default: the cores]"
+)
+@click.option("--json", "json_file", metavar="FILE", help="Write the results as JSON; - is standard output.")
+def sweep(**given: Any) -> None:
+    """Run MODEL in many fixed-point configurations and compare each with FP32.
+
+    Options of a plan take alternatives, separated by commas ("default" is an option that is not given); every combination is a
+    configuration. Results go into the folder RUN row by row: the same command goes on where it was interrupted.
+    """
+    from fxnorm.sweep_commands import sweep as run
+
+    run(**given)
+
+
+@cli.command(short_help="C++ for high-level synthesis, as a folder.")
+@click.argument("model", metavar="MODEL|PLAN")
+@_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS)
+@click.option(
+    "-o", "--output", required=True, metavar="DIR", help="Folder to write; its name becomes the top function's."
+)
+@click.option("--target", default="all", metavar="NAME", help="vitis, catapult or all.  [default: all]")
+@click.option(
+    "--io",
+    metavar="HOW",
+    help="stream (blocks joined by channels) or parallel (one function on arrays).  [default: stream]",
+)
+@click.option(
+    "--parallelism",
+    multiple=True,
+    metavar="N",
+    help="Products a cycle of every layer: a number or full; LAYER=N for the layers of a name or pattern; repeatable.  "
+    "[default: 1, with --io parallel full]",
+)
+@click.option("--clock", metavar="NS", help="Clock period in nanoseconds.  [default: 5]")
+@click.option("--part", metavar="PART", help="FPGA part for Vitis.  [default: xcu250-figd2104-2L-e]")
+@click.option("--technology", metavar="LIBRARY", help="Technology library for Catapult.  [default: nangate-45nm_beh]")
+@click.option(
+    "--frames",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="At most so many samples for the testbench.  [default: 50]",
+)
+@click.option("--json", "json_file", metavar="FILE", help="Write it as JSON; - is standard output.")
+def emit(**given: Any) -> None:
+    """Write a project of synthesizable C++ that computes the bits of MODEL in fixed point, or those of a PLAN.
+
+    The project holds sources, scripts and a self-checking testbench for AMD Vitis HLS and Siemens Catapult.
+    """
+    from fxnorm.hls_commands import emit as run
+
+    run(**given)
+
+
+@cli.command(short_help="Compile emitted C++ with g++ and compare every code.")
+@click.argument("project", metavar="PROJECT")
+@click.option(
+    "--target", multiple=True, metavar="NAME", help="vitis or catapult; repeatable.  [default: all in the project]"
+)
+@click.option("--include", multiple=True, metavar="DIR", help="Folder with the vendor's headers; repeatable.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N", help="Compilers at a time.  [default: the processor's cores]"
+)
+@click.option("--json", "json_file", metavar="FILE", help="Write it as JSON; - is standard output.")
+def cosim(**given: Any) -> None:
+    """Compile both flavours of an emitted PROJECT with g++, run them, and compare every output code with the simulator's.
+
+    Exit code 1 if any differs.
+    """
+    from fxnorm.hls_commands import cosim as run
+
+    click.get_current_context().exit(run(**given))
+
+
 @cli.command(short_help="What is in a model or a plan.")
 @click.argument("model", metavar="MODEL|PLAN")
 @_with(_MODEL_OPTIONS)

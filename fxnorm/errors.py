@@ -44,6 +44,27 @@ class DeadlockError(StreamError):
     """FIFOs too shallow for a frame to pass: processes that wait for one another in a circle."""
 
 
+class RunError(FxnormError):
+    """A run folder that is none, is another run's, is being written by another process, or cannot be written."""
+
+
+class GateError(FxnormError):
+    """A run that does not meet what was asked of it.
+
+    Parameters
+    ----------
+    reasons
+        One line a violation.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        count = len(self.reasons)
+        super().__init__("\n".join([f"gate: {count} violation{'s' if count != 1 else ''}:", *self.reasons]))
+
+
 class UnsupportedError(FxnormError):
     """The model needs what fxnorm does not have; every such node is listed at once.
 
@@ -51,12 +72,14 @@ class UnsupportedError(FxnormError):
     ----------
     reasons
         One line a node: ``name (Op): why``.
+    what
+        What cannot be done with them.
     """
 
     exit_code: ClassVar[int] = 3
 
-    def __init__(self, reasons: Sequence[str]) -> None:
+    def __init__(self, reasons: Sequence[str], what: str = "node{s} cannot be run in fixed point") -> None:
         self.reasons = tuple(reasons)
         count = len(self.reasons)
-        head = f"{count} node{'s' if count != 1 else ''} cannot be run in fixed point:"
+        head = f"{count} {what.format(s='s' if count != 1 else '')}:"
         super().__init__("\n".join([head, *(f"  {reason}" for reason in self.reasons)]))

@@ -30,8 +30,9 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("advice",),
     ("hls", "cost", "report"),
     ("gate",),
-    ("sweep",),
+    ("sweeping",),
     ("api", "commands"),
+    ("hls_commands", "sweep_commands"),
     ("cli",),
     ("",),
 )

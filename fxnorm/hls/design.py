@@ -185,7 +185,7 @@ def make_design(plan: Plan, choices: Choices) -> Design:
         except Refusal as refusal:
             refusals.append(f"{where}: {refusal}")
     if refusals:
-        raise UnsupportedError(refusals)
+        raise UnsupportedError(refusals, "layer{s} cannot be emitted")
     return _connected(plan, choices, ports, built)
 
 

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import jinja2
 
-import fxnorm
 from fxnorm.hls.block import Port, literal, native_type
 from fxnorm.hls.dialect import Dialect
 from fxnorm.hls.expressions import FILTERS
@@ -28,7 +27,7 @@ class TemplateFault(Exception):
 @cache
 def template_folder() -> Path:
     """Where templates are: inside of an installed package, beside it in a checkout."""
-    package = Path(fxnorm.__file__).parent
+    package = Path(__file__).parents[1]
     installed, checkout = package / "templates", package.parent / "templates"
     return installed if (installed / "kernels").is_dir() else checkout
 

@@ -207,7 +207,7 @@ def _target_files(design: Design, name: str, dialect: Dialect) -> dict[str, byte
         "counters": design.counters,
         "channels": design.channels,
         "forks": design.forks,
-        "processes": _processes(design),
+        "processes": _processes(design) if design.streams else [],
         "choices": design.choices,
         "sources": _sources(design, name),
         "vectors": "." if dialect.vitis else "../vectors",

@@ -94,3 +94,29 @@ def parse(content: bytes) -> Array:
     """Integers of a vector file, [frames, elements]; the opposite of `text`."""
     rows = [[int(word) for word in line.split()] for line in content.decode("ascii").splitlines()]
     return np.array(rows, np.int64)
+
+
+def random_codes(plan: Plan, frames: int, seed: int = 0) -> dict[str, Array]:
+    """Codes over the whole of every input's format, its ends more often than chance; the last frame holds nothing but ends.
+
+    Raises
+    ------
+    DataError
+        If an input holds indices, which codes by chance are not.
+    """
+    if plan.integer_inputs:
+        raise DataError(
+            f"emit: input {plan.integer_inputs[0]!r} takes indices, for which random codes will not do; give samples with --data"
+        )
+    rng = np.random.default_rng(seed)
+    codes = {}
+    for name in plan.inputs:
+        value = plan.values[name]
+        low, high = value.encoding.format.lowest_code, value.encoding.format.max_code
+        drawn = rng.integers(low, high, (frames, *value.shape), np.int64, endpoint=True)
+        ends = rng.choice(np.array([low, high], np.int64), drawn.shape)
+        some = rng.random(drawn.shape) < 1 / 16
+        drawn[some] = ends[some]
+        drawn[-1] = ends[-1]
+        codes[name] = drawn
+    return codes

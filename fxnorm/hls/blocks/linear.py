@@ -52,7 +52,7 @@ class Cast:
             value.bits,
             places,
             format_.rounding.name,
-            rounded.bits,
+            max(rounded.bits, 1 - places),  # also where all of them are 0, a shift to the left needs its places
             format_.overflow.name,
             format_.width,
             format_.signed,

@@ -1,0 +1,182 @@
+"""What the commands of hardware do: emit and cosim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import numpy as np
+
+from fxnorm.commands import Inputs
+from fxnorm.errors import UsageError
+from fxnorm.graph.graph import Value
+from fxnorm.hls.choices import Choices
+from fxnorm.hls.cosim import CosimReport
+from fxnorm.hls.cosim import cosim as run_cosim
+from fxnorm.hls.design import make_design
+from fxnorm.hls.emit import FRAMES
+from fxnorm.hls.emit import emit as run_emit
+from fxnorm.hls.names import project_name
+from fxnorm.hls.project import Project, check_folder
+from fxnorm.planning import storage
+from fxnorm.planning.options import Options
+from fxnorm.planning.plan import Plan
+from fxnorm.planning.settings import PLAN_KEYS, option_name, settings
+from fxnorm.report.files import Delivery
+from fxnorm.report.output import Output
+from fxnorm.report.progress import progress_bars
+
+FAILED: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _PlannedInputs:
+    """Inputs of a plan, for samples to be matched with; see `fxnorm.stored_samples.Inputs`."""
+
+    inputs: tuple[str, ...]
+    values: Mapping[str, Value]
+    batch: None = None
+
+
+def emit(
+    *,
+    output: str,
+    target: str,
+    io: str | None,
+    parallelism: tuple[str, ...],
+    clock: str | None,
+    part: str | None,
+    technology: str | None,
+    frames: int | None,
+    json_file: str | None,
+    **given: Any,
+) -> None:
+    """`fxnorm emit`."""
+    inputs, chosen = Inputs.split(given)
+    inputs.check("emit")
+    choices = Choices.make(target, io=io, parallelism=parallelism, clock=clock, part=part, technology=technology)
+    project_name(output)
+    check_folder(output)
+    count = frames or FRAMES
+    with Delivery([inputs.model]) as delivery, progress_bars() as progress:
+        said = Output(json_file, delivery)
+        samples: Mapping[str, np.ndarray] | None
+        if storage.is_plan(inputs.model):
+            _refuse_options(inputs, chosen)
+            plan = storage.load(inputs.model)
+            samples = None if inputs.data is None else _planned_data(plan, inputs.data, count)
+            announcement = f"no --data: the testbench gets random codes (seed {inputs.seed or 0})"
+        else:
+            from fxnorm.study import Study
+
+            options = Options.make(**settings(chosen))
+            graph = inputs.graph()
+            source = inputs.open(graph)
+            calibration = inputs.open_calibration(graph, source)
+            plan = Study(graph, source, calibration=calibration, keep=False, progress=progress).plan(options)
+            make_design(plan, choices)  # refuse before samples are run
+            samples = source.head(count)
+            announcement = f"no --data: {source.description}"
+        if inputs.data is None:
+            said.announce(announcement)
+        project = run_emit(plan, output, choices, samples, frames=count, seed=inputs.seed or 0)
+        said.write(_project_record(project, output))
+        delivery.deliver()
+    said.show(lambda: _print_project(project, output))
+
+
+def cosim(
+    *, project: str, target: tuple[str, ...], include: tuple[str, ...], json_file: str | None, jobs: int | None
+) -> int:
+    """`fxnorm cosim`; its exit code."""
+    with Delivery([project]) as delivery, progress_bars() as progress:
+        said = Output(json_file, delivery)
+        report = run_cosim(project, targets=target, include=include, jobs=jobs, progress=progress)
+        said.write(report.record())
+        delivery.deliver()
+    said.show(lambda: _print_cosim(report))
+    return 0 if report.passed else FAILED
+
+
+def _refuse_options(inputs: Inputs, chosen: Mapping[str, Any]) -> None:
+    decided = {**chosen, "calibration_data": inputs.calibration_data, "batch": inputs.batch, "dims": inputs.dims}
+    given = [name for name in (*PLAN_KEYS, "config", "calibration_data", "batch", "dims") if decided.get(name)]
+    if given:
+        raise UsageError(
+            f"emit: a PLAN holds every decision, and {', '.join(map(option_name, given))} would change it; "
+            "make another plan with `fxnorm plan`"
+        )
+    if inputs.samples is not None:
+        raise UsageError("emit: --samples goes with a MODEL; with a PLAN say how many with --frames")
+
+
+def _planned_data(plan: Plan, path: str, count: int) -> dict[str, np.ndarray]:
+    from fxnorm.data import Data
+
+    types = {name: np.dtype(np.int64 if name in plan.integer_inputs else np.float32) for name in plan.inputs}
+    values = {name: Value(name, plan.values[name].shape, types[name]) for name in plan.inputs}
+    # What `Data.open` needs of a graph is names, shapes and types.
+    return Data.open(path, cast(Any, _PlannedInputs(plan.inputs, values))).head(count)
+
+
+def _project_record(project: Project, folder: str) -> dict[str, Any]:
+    design = project.design
+    return {
+        "project": project.name,
+        "folder": folder,
+        "plan": {"digest": design.plan.digest, "format": design.plan.format},
+        "targets": [dialect.name for dialect in design.choices.targets],
+        **design.choices.record(),
+        "files": len(project.files),
+        "layers": [
+            {"block": unit.name, "name": unit.layer.name, "op": unit.layer.op, "summary": unit.block.summary}
+            for unit in design.units
+        ],
+        "channels": [{"name": own.name, "depth": own.depth, "least": own.least} for own in design.channels],
+    }
+
+
+def _print_project(project: Project, folder: str) -> None:
+    from fxnorm.report.columns import Column, console, print_line, print_table
+
+    design, out = project.design, console()
+    targets = " and ".join(dialect.title for dialect in design.choices.targets)
+    print_line(out, f"{folder}: {len(project.files)} files for {targets}, top function {project.name}", "bold")
+    print_table(
+        out,
+        [
+            Column("block", [unit.name for unit in design.units], left=True),
+            Column("layer", [unit.layer.name for unit in design.units], left=True, name=True),
+            Column("what", [unit.block.summary for unit in design.units], left=True),
+        ],
+    )
+    deep = [own for own in design.channels if own.least > min(other.least for other in design.channels)]
+    if deep:
+        print_line(out, "FIFOs: " + ", ".join(f"{own.name} {own.depth}" for own in deep) + "; all others 2 or 4")
+    print_line(out, f"next: fxnorm cosim {folder}")
+
+
+def _print_cosim(report: CosimReport) -> None:
+    from fxnorm.report.columns import console, print_line
+
+    out = console()
+    for target in report.targets:
+        verdict = "PASS" if target.passed else "FAIL"
+        print_line(
+            out,
+            f"{target.target}: {verdict}: {report.frames} frames, {target.differing} codes differ "
+            f"(compiled in {target.compile_seconds:.1f} s, ran {target.run_seconds:.1f} s)",
+            "bold",
+        )
+        for flavour in target.flavours:
+            for output in flavour.outputs:
+                line = f"  {flavour.flavour}: {output.port} {output.name}: {output.differing} of {output.compared} codes differ"
+                if output.first is not None:
+                    frame, index, code, expected = output.first
+                    line += f"; the first: frame {frame}, index {index}, {output.layer}: {code} instead of {expected}"
+                print_line(out, line)
+            for name, (seen, expected) in flavour.counters.items():
+                print_line(out, f"  {flavour.flavour}: counter {name} is {seen} instead of {expected}")
+        if target.message:
+            print_line(out, f"  {target.message}")
