@@ -33,7 +33,9 @@ constexpr int lesser(int a, int b) { return a < b ? a : b; }
 // Bits that hold 0 to n, at least one.
 constexpr int width_of(int n) {
   int bits = 1;
-  while (bits < 31 && (n >> bits) != 0) ++bits;
+  for (int place = 1; place < 31; ++place) {
+    if ((n >> place) != 0) bits = place + 1;
+  }
   return bits;
 }
 

@@ -45,7 +45,7 @@ constexpr int quotient_bits(int width, int shift) { return greater(width - 1 - s
 
 // Divide by a constant, through its reciprocal: floor(n · magic / 2^PLACES) must be floor(n / divisor) for every n of
 // quotient_bits(W, SHIFT) bits (fxnorm/hls/quotient.py finds and proves such numbers).
-//   fx_int<9> y = fx::divide_round<fx::RND, 0, 22, 9>(sum, fx_uint<4>(9), fx_uint<19>(466034));
+//   fx_int<9> y = fx::divide_round<fx::RND, 0, 9, 9>(sum, fx_uint<4>(9), fx_uint<6>(57));      of an fx_int<9>
 template <rounding Q, int SHIFT, int PLACES, int R, int W, int D, int M>
 inline fx_int<R> divide_round(const fx_int<W>& x, const fx_uint<D>& divisor, const fx_uint<M>& magic) {
 #pragma HLS INLINE

@@ -8,33 +8,27 @@
 
 namespace fx {
 
-// Largest power of two below n; 0 for n = 1.
-constexpr int half_below(int n) {
-  int power = 1;
-  while (2 * power < n) power *= 2;
-  return n > 1 ? power : 0;
-}
-
 // Number of bits of an unsigned integer: one more than the place of its leading one, 0 for 0.
 //   int places = fx::bit_length<24>(n);
 template <int W>
 inline int bit_length(const fx_uint<W>& n) {
 #pragma HLS INLINE
   // Halve the places that are left: is anything set in the upper half?
+  const int halvings = W > 1 ? width_of(W - 1) : 0;
   fx_uint<W> rest = n;
-  fx_uint<width_of(W)> length = 0;
+  int length = 0;
 #pragma hls_unroll yes
 fx_bit_length:
-  for (int step = half_below(W); step > 0; step /= 2) {
+  for (int half = halvings - 1; half >= 0; --half) {
 #pragma HLS UNROLL
-    const fx_uint<W> upper = rest >> step;
+    const fx_uint<W> upper = rest >> (1 << half);
     if (upper != 0) {
       rest = upper;
-      length = length + fx_uint<width_of(W)>(step);
+      length |= 1 << half;
     }
   }
-  if (rest != 0) length = length + fx_uint<1>(1);
-  return length.to_int();
+  if (rest != 0) ++length;
+  return length;
 }
 
 // |x|, which also holds that of the lowest code.

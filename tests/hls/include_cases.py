@@ -161,6 +161,18 @@ def leading_place(word: Word, x: Array, bits: int) -> Case:
     )
 
 
+def counter_widths(numbers: Array) -> Case:
+    """Bits of counters that reach some numbers."""
+    return Case(
+        "width_of",
+        "y0 = fx::width_of(x0.to_int());",
+        (INT,),
+        (numbers,),
+        (INT,),
+        (np.maximum(bit_length(numbers), 1),),
+    )
+
+
 def magnitudes(word: Word, x: Array, most: int) -> Case:
     places = np.arange(len(x)) % (most + 1)
     result = Word(word.width + most)

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fxnorm.hls import static_check
+
 INCLUDE = Path(__file__).resolve().parents[2] / "templates" / "include"
 HEADERS = {"ac": ("ac_fixed.h", "catapult/ac_types/include"), "ap": ("ap_fixed.h", "vivado/ap_types")}
 DIALECTS = tuple(HEADERS)
@@ -146,17 +148,34 @@ def header_folder(dialect: str) -> Path:
     pytest.skip(f"{name} not found: neither in $FXNORM_HLS_HEADERS nor in an installed hls4ml")
 
 
+def write(dialect: str, cases: Sequence[Case], folder: Path) -> Path:
+    """The source of a program of many cases."""
+    lines = [f'#include "fx_types_{dialect}.h"', *(f'#include "{name}"' for name in PRIMITIVES), _PROLOGUE]
+    lines += [case.source(number) for number, case in enumerate(cases)]
+    lines += ["int main() {", *(f"  case_{number}();" for number in range(len(cases))), "  return 0;", "}"]
+    source = folder / f"{dialect}.cpp"
+    source.write_text("\n".join(lines) + "\n")
+    return source
+
+
+def not_for_hardware(dialect: str, cases: Sequence[Case], folder: Path) -> list[str]:
+    """What the static check finds in the primitives, in all instances that cases make of them."""
+    pytest.importorskip("clang.cindex", reason="libclang is not installed")
+    for name in (*PRIMITIVES, f"fx_types_{dialect}.h"):
+        shutil.copy(INCLUDE / name, folder)
+    source = write(dialect, cases, folder)
+    define = f"DIALECT_{dialect.upper()}"
+    found = static_check.check([source], include=[INCLUDE], system=[header_folder(dialect)], defines=[define])
+    return [str(finding) for finding in found if Path(finding.file).name != source.name]
+
+
 def build(dialect: str, cases: Sequence[Case], folder: Path, *options: str) -> Path:
     """Compile a program of many cases."""
     headers = header_folder(dialect)
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("g++ not found")
-    lines = [f'#include "fx_types_{dialect}.h"', *(f'#include "{name}"' for name in PRIMITIVES), _PROLOGUE]
-    lines += [case.source(number) for number, case in enumerate(cases)]
-    lines += ["int main() {", *(f"  case_{number}();" for number in range(len(cases))), "  return 0;", "}"]
-    source, program = folder / f"{dialect}.cpp", folder / f"{dialect}_program"
-    source.write_text("\n".join(lines) + "\n")
+    source, program = write(dialect, cases, folder), folder / f"{dialect}_program"
     command = [compiler, "-std=c++14", "-O1", f"-I{INCLUDE}", "-isystem", str(headers), f"-DDIALECT_{dialect.upper()}"]
     command += ["-Wno-unknown-pragmas", "-Wno-unused-label", *options, str(source), "-o", str(program)]
     found = subprocess.run(command, check=False, capture_output=True, text=True, timeout=900)

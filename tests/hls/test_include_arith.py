@@ -10,7 +10,7 @@ from typing import Any
 import include_cases as cases
 import numpy as np
 import pytest
-from include_program import DIALECTS, Case, Word, check, corners, every
+from include_program import DIALECTS, Case, Word, check, corners, every, not_for_hardware
 
 from fxnorm.fixed.format import Format, Overflow, Rounding
 
@@ -42,8 +42,7 @@ def divisors(word: Word) -> Array:
     return np.arange(1, word.high + 1, dtype=np.int64)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_some_of_everything(dialect: str, tmp_path: Path) -> None:
+def some(dialect: str) -> list[Case]:
     rng = np.random.default_rng(4)
     word, wide = Word(6), Word(75)
     batch: list[Case] = []
@@ -59,7 +58,18 @@ def test_some_of_everything(dialect: str, tmp_path: Path) -> None:
     batch.append(cases.clips(word, every(word), -5, 17))
     source = Format(7, 4, True)
     batch += [cases.vendor_cast(Format(4, 3, True, *mode), source, every(word)) for mode in modes(dialect)]
-    assert check(dialect, batch, tmp_path) > 10_000
+    return batch
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_some_of_everything(dialect: str, tmp_path: Path) -> None:
+    assert check(dialect, some(dialect), tmp_path) > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_all_can_become_hardware(dialect: str, tmp_path: Path) -> None:
+    assert not_for_hardware(dialect, some(dialect), tmp_path) == []
 
 
 @pytest.mark.slow

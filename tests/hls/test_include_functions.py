@@ -10,7 +10,7 @@ from typing import Any
 import include_cases as cases
 import numpy as np
 import pytest
-from include_program import DIALECTS, Case, Integers, Word, check, corners, every, native_table
+from include_program import DIALECTS, Case, Integers, Word, check, corners, every, native_table, not_for_hardware
 
 from fxnorm.fixed.exponential import Exp2
 from fxnorm.fixed.format import Format
@@ -75,14 +75,14 @@ def products(rng: np.random.Generator, words: tuple[Word, Word], low: int, high:
     return [cases.mantissa_product(sticky, low, high, words, (a, m, shift)) for sticky in (True, False)]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_some_of_everything(dialect: str, tmp_path: Path) -> None:
+def some() -> list[Case]:
     rng = np.random.default_rng(5)
     narrow, wide = Word(9, False), Word(90, False)
     batch = [cases.leading_place(narrow, every(narrow), 5), cases.leading_place(wide, corners(wide, rng, 60), 20)]
     batch += [cases.magnitudes(Word(6), every(Word(6)), 9), cases.magnitudes(Word(64), corners(Word(64), rng, 60), 9)]
     batch += products(rng, (Word(40), Word(33, False)), -5, 90, 400)
     batch.append(cases.float_words(corners(Word(31, False), rng, 100)))
+    batch.append(cases.counter_widths(np.arange(2000)))
     for number, bits in enumerate((4, 9, 20, 40)):
         width = 100 if number % 2 else 10
         x = positive(width, rng, 200)
@@ -94,7 +94,18 @@ def test_some_of_everything(dialect: str, tmp_path: Path) -> None:
     batch.append(table_case(table("sigmoid", "q4.3", "q2.6"), "d", rng))
     batch.append(table_case(table("exp", "q4.3", "uq4.4:rnd,sat_zero"), "f", rng))
     batch.append(table_case(table("tanh", "q4.10", "q2.8:rnd,sat"), "g", rng))
-    assert check(dialect, batch, tmp_path) > 10_000
+    return batch
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_some_of_everything(dialect: str, tmp_path: Path) -> None:
+    assert check(dialect, some(), tmp_path) > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_all_can_become_hardware(dialect: str, tmp_path: Path) -> None:
+    assert not_for_hardware(dialect, some(), tmp_path) == []
 
 
 @pytest.mark.slow
