@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from fxnorm.hls.block import Block, Site
-from fxnorm.hls.blocks import elementwise, linear, movement, rescale, table
+from fxnorm.hls.blocks import elementwise, linear, movement, pool, rescale, table
 from fxnorm.kernels.elementwise import Elementwise
 from fxnorm.kernels.kernel import Kernel
 from fxnorm.kernels.linear import Linear
 from fxnorm.kernels.movement import Concat, Lookup, Movement
+from fxnorm.kernels.pool import Pool, Reduce
 from fxnorm.kernels.rescale import ScaleAndShift
 from fxnorm.kernels.table import Function
 
@@ -45,6 +46,8 @@ BLOCKS: Final[dict[type[Kernel], Entry]] = {
     Elementwise: Entry(elementwise.build, tied=True),
     ScaleAndShift: Entry(rescale.build, images=rescale.by_channel, tied=True),
     Function: Entry(table.build, tied=True),
+    Pool: Entry(pool.build, images=pool.slides),
+    Reduce: Entry(pool.build_reduce, images=pool.spatial),
     Movement: Entry(movement.build),
     Concat: Entry(movement.build_concat, tied=True),
     Lookup: Entry(movement.build_lookup),

@@ -13,7 +13,7 @@ import numpy as np
 
 from fxnorm.fixed.format import Format
 from fxnorm.hls.block import Refusal, Rom, Site, literal, signed_bits, unsigned_literal
-from fxnorm.hls.quotient import magic
+from fxnorm.hls.quotient import magic, magic_numbers
 from fxnorm.kernels.stage import Rescale
 
 MAX_BITS: Final = 1024
@@ -75,11 +75,15 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Divisor:
-    """A constant to divide by: its value and its reciprocal, as C++ expressions, and the places of the reciprocal."""
+    """A constant to divide by: its value and its reciprocal, as C++ expressions, and the places of the reciprocal.
+
+    `roms` are the tables of both where divisors differ from place to place.
+    """
 
     value: str
     magic: str
     places: int
+    roms: tuple[Rom, ...] = ()
 
     @classmethod
     def of(cls, value: int, bits: int, places: int) -> Divisor | None:
@@ -88,6 +92,14 @@ class Divisor:
             return None
         found = magic(value, max(bits - 1 - places, 1))
         return cls(unsigned_literal(value), unsigned_literal(found.number), found.places)
+
+    @classmethod
+    def chosen(cls, site: Site, values: list[int], index: str, bits: int, places: int) -> Divisor:
+        """Division by one of several constants, the one at an index."""
+        numbers, shared = magic_numbers(values, max(bits - 1 - places, 1))
+        roms = (Rom.of(site, "divisors", np.array(values)), Rom.of(site, "magics", np.array(numbers, dtype=object)))
+        texts = [f"fx_uint<{rom.bits}>({rom.read(index)})" for rom in roms]
+        return cls(texts[0], texts[1], shared, roms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +128,8 @@ class Stage:
         Of the output's format.
     counter
         Its counter; "" where nothing is counted.
+    roms
+        Tables of divisors that differ, and of what is added with them.
     """
 
     bits: int
@@ -139,10 +153,17 @@ class Stage:
     width: int
     signed: bool
     counter: str
+    roms: tuple[Rom, ...] = ()
 
 
 def stage(
-    site: Site, rescale: Rescale, accumulator: Interval, *, name: str = "shift", counter: str = "overflow"
+    site: Site,
+    rescale: Rescale,
+    accumulator: Interval,
+    *,
+    name: str = "shift",
+    counter: str = "overflow",
+    place: str = "",
 ) -> Stage:
     """Compute a stage.
 
@@ -154,18 +175,22 @@ def stage(
         Of the table of shifts, where they differ by channels.
     counter
         Which counter of the layer its overflow goes to; "" where nothing is counted.
+    place
+        C++ expression of the entry of the divisors, where they differ.
 
     Raises
     ------
     Refusal
-        If it needs wider integers than targets have, or divisors that differ.
+        If it needs wider integers than targets have, or divisors that differ from place to place where there are no places.
     """
-    if not isinstance(rescale.divisor, int):
-        raise Refusal("a divisor that differs from element to element needs a stage of its own")
+    divisors = [int(number) for number in np.asarray(rescale.divisor).reshape(-1).tolist()]
+    alike = len(set(divisors)) == 1
+    if not alike and not place:
+        raise Refusal("divisors that differ from element to element")
     value = accumulator
     shifts = [int(places) for places in np.asarray(rescale.shift).reshape(-1).tolist()]
     shared = len(set(shifts)) == 1
-    late_origin = shared and rescale.origin != 0 and rescale.divisor == 1
+    late_origin = shared and rescale.origin != 0 and divisors == [1]
     origin_bits = value.bits
     if rescale.origin and not late_origin:
         value = value + Interval(-rescale.origin, -rescale.origin)
@@ -175,20 +200,31 @@ def stage(
     centred = value + Interval(-rescale.origin, -rescale.origin) if late_origin else value
     reach = centred * Interval(multiplier, multiplier)
     # Beyond two places more than there are bits, what is left lies within a quarter: further places change no rounding.
-    limit = (reach | product).bits + 2 + rescale.divisor.bit_length()
+    limit = (reach | product).bits + 2 + max(divisors).bit_length()
     shifts = [min(places, limit) for places in shifts]
     places = max(0, *shifts)
     ups = [places - shift for shift in shifts]
     moved = (product << max(ups)) | (product << min(ups))
-    constant = rescale.zero * (rescale.divisor << places)
+    constants = [rescale.zero * (divisor << places) for divisor in divisors]
     if late_origin:
-        constant -= (rescale.origin * multiplier) << ups[0]
-    based = moved + Interval(constant, constant)
-    rounded = based.rounded(places, rescale.divisor)
+        constants = [constants[0] - ((rescale.origin * multiplier) << ups[0])]
+    based = moved + Interval(min(constants), max(constants))
+    rounded = based.rounded(places, min(divisors)) | based.rounded(places, max(divisors))
     for limit_ in (rescale.low, rescale.high):
         if limit_ is not None:
             rounded = rounded | Interval(limit_, limit_)
     output = rescale.output
+    roms: list[Rom] = []
+    if alike:
+        divisor = Divisor.of(divisors[0], based.bits, places)
+    else:
+        divisor = Divisor.chosen(site, divisors, place, based.bits, places)
+        roms += divisor.roms
+    constant = literal(constants[0]) if constants[0] else ""
+    if len(set(constants)) > 1:
+        table = Rom.of(site, "zeros", np.array(constants, dtype=object))
+        roms.append(table)
+        constant = table.read(place)
     return Stage(
         bits=accumulator.bits,
         origin=literal(rescale.origin) if rescale.origin and not late_origin else "",
@@ -199,10 +235,10 @@ def stage(
         up_rom=None if shared else Rom.of(site, name, np.array(ups)),
         up_bits=max(1, max(ups).bit_length()),
         moved_bits=moved.bits,
-        constant=literal(constant) if constant else "",
+        constant=constant,
         based_bits=based.bits,
         places=places,
-        divisor=Divisor.of(rescale.divisor, based.bits, places),
+        divisor=divisor,
         rounding=output.rounding.name,
         rounded_bits=rounded.bits,
         low="" if rescale.low is None else literal(rescale.low, rounded.bits),
@@ -211,4 +247,5 @@ def stage(
         width=output.width,
         signed=output.signed,
         counter=f"{site.name}_{counter}" if counter else "",
+        roms=tuple(roms),
     )
