@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from fxnorm.errors import FxnormError
     from fxnorm.fixed.format import Format, Overflow, Rounding
+    from fxnorm.sweeping.interface import sweep
 
 __all__ = [
     "Format",
@@ -45,6 +46,7 @@ __all__ = [
     "reference",
     "save_plan",
     "simulate",
+    "sweep",
 ]
 
 _HOMES = {
@@ -66,6 +68,7 @@ _HOMES = {
     ),
     "FxnormError": "fxnorm.errors",
     **dict.fromkeys(("Format", "Overflow", "Rounding"), "fxnorm.fixed.format"),
+    "sweep": "fxnorm.sweeping.interface",
 }
 
 

@@ -79,6 +79,19 @@ class Inputs:
 
         return source if self.calibration_data is None else Data.open(self.calibration_data, graph)
 
+    def words(self) -> tuple[str, ...]:
+        """Model and data as words of a command line."""
+        model = f"./{self.model}" if self.model.startswith("-") else self.model
+        named = {
+            "--batch": self.batch,
+            "--data": self.data,
+            "--calibration-data": self.calibration_data,
+            "--samples": self.samples,
+            "--seed": self.seed,
+        }
+        words = [model, *(word for size in self.dims for word in ("--dim", size))]
+        return (*words, *(str(word) for pair in named.items() if pair[1] is not None for word in pair))
+
     def check(self, command: str) -> None:
         """Refuse options of random samples where there are samples."""
         if self.data is not None and (self.samples is not None or self.seed is not None):
@@ -106,8 +119,7 @@ def simulate(
     _refuse_contradictions(from_plan, reference_model, {**chosen, "calibration_data": inputs.calibration_data})
     options = None if from_plan else Options.make(**settings(chosen))
     stopwatch = Stopwatch()
-    with Delivery(_sources(inputs, chosen, reference_model)) as delivery, progress_bars() as progress:
-    attribution: bool,
+    with Delivery(sources(inputs, chosen, reference_model)) as delivery, progress_bars() as progress:
         output = Output(json_file, delivery)
         outputs_file = None if outputs is None else Archive(delivery.add("--outputs", outputs))
         trace_file = None if trace is None else Archive(delivery.add("--trace", trace))
@@ -166,7 +178,7 @@ def plan(*, output: str, auto: bool, json_file: str | None, **given: Any) -> Non
     inputs.check("plan")
     options = Options.make(**settings(chosen))
     storage.check_folder(output)
-    with Delivery(_sources(inputs, chosen)) as delivery, progress_bars() as progress:
+    with Delivery(sources(inputs, chosen)) as delivery, progress_bars() as progress:
         said = Output(json_file, delivery)
         graph = inputs.graph()
         source = inputs.open(graph)
@@ -190,7 +202,7 @@ def _advise(inputs: Inputs, chosen: Mapping[str, Any], output: str, json_file: s
     options = Options.make(**found)
     storage.check_folder(output)
     stopwatch = Stopwatch()
-    with Delivery(_sources(inputs, chosen)) as delivery, progress_bars() as progress:
+    with Delivery(sources(inputs, chosen)) as delivery, progress_bars() as progress:
         said = Output(json_file, delivery)
         graph = inputs.graph()
         source = inputs.open(graph)
@@ -242,7 +254,7 @@ def ops(*, json_file: str | None) -> None:
     output.show(inspection.print_operators)
 
 
-def _sources(inputs: Inputs, chosen: Mapping[str, Any], *more: str | None) -> list[str]:
+def sources(inputs: Inputs, chosen: Mapping[str, Any], *more: str | None) -> list[str]:
     """Everything that a command reads."""
     paths = (inputs.model, inputs.data, inputs.calibration_data, chosen.get("config"), *more)
     return [path for path in paths if path is not None]

@@ -32,7 +32,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("gate",),
     ("sweeping",),
     ("api", "commands"),
-    ("hls_commands", "sweep_commands"),
+    ("hls_commands", "plan_commands", "sweep_commands"),
     ("cli",),
     ("",),
 )

@@ -19,13 +19,15 @@ def option_name(key: str) -> str:
     return "--layer" if key == "layers" else "--" + key.replace("_", "-")
 
 
-def settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
+def settings(chosen: Mapping[str, Any], *, needs_format: bool = True) -> dict[str, Any]:
     """Keyword arguments of `Options.make`.
 
     Parameters
     ----------
     chosen
         The command line's options by name, None where not given; `config` names the file.
+    needs_format
+        Whether a format must be given.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
             merged["layers"] = (*merged.get("layers", ()), *(value or ()))
         elif value is not None:
             merged[name] = value
-    if "format" not in merged:
+    if needs_format and "format" not in merged:
         raise UsageError("--format: is missing; give the hardware's format, for example --format q5.3")
     return merged
 
