@@ -282,11 +282,26 @@ def cosim(**given: Any) -> None:
 
 @cli.command(short_help="What is in a model or a plan.")
 @click.argument("model", metavar="MODEL|PLAN")
-@_with(_MODEL_OPTIONS)
+@click.option(
+    "--accumulators",
+    is_flag=True,
+    help="What every accumulator can reach, how wide it has to be, and an input that overflows one that was chosen too narrow.",
+)
+@_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS)
+@click.option(
+    "--parallelism",
+    multiple=True,
+    metavar="N",
+    help="Of a PLAN: estimate a design with so many products a cycle, as for `emit`; repeatable.",
+)
+@click.option("--io", metavar="HOW", help="Of a PLAN: estimate a design of stream or parallel, as for `emit`.")
 @click.option("--json", "json_file", metavar="FILE", help="Write it as JSON; - is standard output.")
 def inspect(**given: Any) -> None:
-    """Print what is in a model or a plan: inputs, outputs, layers, sizes, and what is not supported."""
-    from fxnorm.commands import inspect as run
+    """Print what is in a model or a plan: inputs, outputs, layers, sizes, and what is not supported.
+
+    With --accumulators a MODEL takes the options of `fxnorm plan`, and those of the plan that would be made are shown.
+    """
+    from fxnorm.plan_commands import inspect as run
 
     run(**given)
 
