@@ -26,14 +26,14 @@ def draw_case(rng: random.Random, target: str, number: int) -> Case:
     low, high = rng.choice([(None, None), (0, None), (-3, 5), (None, 2), (2, 2)])
     rescale = Rescale(
         output,
-        shift=rng.choice([0, 1, rng.randint(-4, 12), rng.randint(8, 45)]),
+        shift=(rng.randint(0, 6), rng.randint(-4, -1), rng.randint(8, 45))[number % 3],
         divisor=rng.choice([1, 1, 2, 3, 6, 7, 49]),
         low=low,
         high=high,
         bound=1 << 9,
         multiplier=rng.choice([1, 1, 3, rng.randrange(1, 1 << 16)]),
         zero=rng.choice([0, 0, rng.randint(-9, 9), rng.randint(-4000, 4000)]),
-        origin=rng.choice([0, 0, rng.randint(-200, 200)]),
+        origin=rng.randint(-200, 200) if number % 2 else 0,
     )
     kernel = Elementwise("add", (None,), (0,), (1,), (), None, rescale, 1 << 9, (1,), (0,))
     data = Encoding(Format(8, 8, True, Rounding.RND, Overflow.SAT))
