@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from fxnorm.errors import PlanError, UsageError
+from fxnorm.errors import PlanError, UnsupportedError, UsageError
 from fxnorm.evaluation import Stopwatch
 from fxnorm.planning import storage
 from fxnorm.planning.options import Options
@@ -106,10 +106,12 @@ def simulate(
     json_file: str | None,
     outputs: str | None,
     trace: str | None,
+    attribution: bool,
     **given: Any,
 ) -> None:
     """`fxnorm simulate`."""
     from fxnorm.report.archive import Archive, collector
+    from fxnorm.report.layer_attribution import add_attributions, attribute_data, check_attributable, print_attributions
     from fxnorm.report.record import run_record
     from fxnorm.report.table import print_run
 
@@ -124,7 +126,6 @@ def simulate(
         outputs_file = None if outputs is None else Archive(delivery.add("--outputs", outputs))
         trace_file = None if trace is None else Archive(delivery.add("--trace", trace))
         if options is None:
-    from fxnorm.report.layer_attribution import add_attributions, attribute_data, check_attributable, print_attributions
             with stopwatch.phase("plan"):
                 made = storage.load(inputs.model)
             with stopwatch.phase("import"):
@@ -138,13 +139,17 @@ def simulate(
             calibration = inputs.open_calibration(graph, source)
             study = Study(graph, source, calibration=calibration, keep=False, stopwatch=stopwatch, progress=progress)
             made = study.plan(options)
+        if attribution:
+            check_attributable(made)
         if inputs.data is None:
             output.announce(f"no --data: {source.description}")
         if options is None and source.sha256 != made.data_sha256:
             note(f"note: the plan was calibrated on other data than it is run with, on {made.data}")
         watch = collector(made, outputs_file, trace_file)
         evaluation = study.evaluate(made, stopwatch=stopwatch, progress=progress, watch=watch)
+        attributions = attribute_data(graph, made, source) if attribution else None
         record = run_record(evaluation, source)
+        add_attributions(record, attributions)
         record["model"]["path"] = str(graph.path or "")
         for archive in (outputs_file, trace_file):
             if archive is not None:
@@ -157,17 +162,13 @@ def simulate(
         print_attributions(attributions)
 
     output.show(show)
-        if attribution:
-            check_attributable(made)
 
 
 def plan(*, output: str, auto: bool, json_file: str | None, **given: Any) -> None:
     """`fxnorm plan`."""
     from fxnorm.report.inspection import plan_record, print_plan
 
-        attributions = attribute_data(graph, made, source) if attribution else None
     inputs, chosen = Inputs.split(given)
-        add_attributions(record, attributions)
     inputs.check("plan")
     if auto:
         _advise(inputs, chosen, output, json_file)
@@ -220,8 +221,9 @@ def _advise(inputs: Inputs, chosen: Mapping[str, Any], output: str, json_file: s
     said.show(lambda: print_advice(advice, source, where=inputs.model, folder=output))
 
 
-def inspect(*, json_file: str | None, **given: Any) -> None:
+def inspect(*, json_file: str | None, parallelism: tuple[str, ...] = (), io: str | None = None, **given: Any) -> None:
     """`fxnorm inspect`."""
+    from fxnorm.cost import estimate
     from fxnorm.report import inspection
 
     inputs, _ = Inputs.split(given)
@@ -232,13 +234,22 @@ def inspect(*, json_file: str | None, **given: Any) -> None:
             if inputs.batch is not None or inputs.dims:
                 raise UsageError("inspect: --batch and --dim go with a MODEL; a plan's shapes are decided")
             made = storage.load(path)
-            output.write(inspection.plan_record(made))
+            try:
+                found, why = estimate(made, parallelism, io=io), ""
+            except UnsupportedError as error:
+                found, why = None, str(error)
+            estimates = {"estimates": None if found is None else found.record()}
+            output.write({**inspection.plan_record(made), **estimates})
         else:
+            if parallelism or io is not None:
+                raise UsageError("inspect: --parallelism and --io go with a PLAN, whose hardware can be estimated")
             made, graph = None, inputs.graph()
             output.write(inspection.model_record(graph))
         delivery.deliver()
     if made is not None:
-        output.show(lambda: inspection.print_plan(made, where=path))
+        if why:
+            output.announce(f"no estimates: {why}")
+        output.show(lambda: inspection.print_plan(made, where=path, estimates=found))
     else:
         output.show(lambda: inspection.print_model(graph, where=path))
 

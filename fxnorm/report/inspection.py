@@ -6,12 +6,14 @@ import math
 from collections import Counter
 from typing import Any
 
+from fxnorm.cost import NetworkEstimate
 from fxnorm.errors import UnsupportedError
 from fxnorm.graph.graph import Graph
 from fxnorm.lowering.lower import lower
 from fxnorm.lowering.operators import LOWERINGS
 from fxnorm.planning.plan import Layer, Plan
 from fxnorm.report.columns import Column, console, print_line, print_table
+from fxnorm.report.estimates import print_estimates
 from fxnorm.report.record import accumulator_record, input_head, layer_head, plan_head, stage_records, value_record
 from fxnorm.report.table import headline, number, power, short_op
 from fxnorm.report.text import labels
@@ -110,8 +112,8 @@ def _layer(plan: Plan, layer: Layer) -> dict[str, Any]:
     }
 
 
-def print_plan(plan: Plan, *, where: str) -> None:
-    """Print a plan."""
+def print_plan(plan: Plan, *, where: str, estimates: NetworkEstimate | None = None) -> None:
+    """Print a plan, and what its hardware is estimated to take where that is known."""
     out = console()
     record = plan_record(plan)
     print_line(out, f"{where}: {headline(plan)}", "bold")
@@ -140,6 +142,9 @@ def print_plan(plan: Plan, *, where: str) -> None:
         print_line(out, f"names are shown without {left_out}; --json has them in full", "dim")
     total = sum(math.prod(layer["shape"]) for layer in layers)
     print_line(out, f"{len(layers)} layers, {total:,} values a sample")
+    if estimates is not None:
+        out.print()
+        print_estimates(out, estimates)
 
 
 def operator_records() -> list[dict[str, str]]:
