@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from fxnorm.hls.block import Block, Site
-from fxnorm.hls.blocks import elementwise, linear, movement, pool, rescale, table
+from fxnorm.hls.blocks import divide, elementwise, linear, movement, pool, rescale, table
+from fxnorm.kernels.divide import Divide
 from fxnorm.kernels.elementwise import Elementwise
 from fxnorm.kernels.kernel import Kernel
 from fxnorm.kernels.linear import Linear
@@ -44,6 +45,7 @@ class Entry:
 BLOCKS: Final[dict[type[Kernel], Entry]] = {
     Linear: Entry(linear.build, images=linear.slides),
     Elementwise: Entry(elementwise.build, tied=True),
+    Divide: Entry(divide.build, tied=True),
     ScaleAndShift: Entry(rescale.build, images=rescale.by_channel, tied=True),
     Function: Entry(table.build, tied=True),
     Pool: Entry(pool.build, images=pool.slides),

@@ -6,15 +6,15 @@ read as whole frames.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from fxnorm.hls.block import Block, Frame, Refusal, Rom, Rows, Site, Style, literal
+from fxnorm.hls.block import Block, Refusal, Rom, Site, literal
 from fxnorm.hls.blocks.stage import Interval, Stage, stage
+from fxnorm.hls.blocks.walk import constant as constant_code
+from fxnorm.hls.blocks.walk import walk
 from fxnorm.hls.expressions import Loop
-from fxnorm.hls.layout import Layout
 from fxnorm.kernels.elementwise import Elementwise
 
 Array = np.ndarray
@@ -96,8 +96,7 @@ def build(site: Site) -> Block:
     """Block of an `Elementwise`."""
     kernel = site.kernel
     assert isinstance(kernel, Elementwise)
-    same = all(port.shape == site.output.shape and _alike(port.layout, site.output.layout) for port in site.inputs)
-    walk = _RowWalk(site) if same else _FrameWalk(site)
+    places = walk(site)
     roms: list[Rom] = []
     terms, values = [], []
     given = iter(range(len(site.inputs)))
@@ -105,19 +104,19 @@ def build(site: Site) -> Block:
         if constant is None:
             index = next(given)
             port = site.inputs[index]
-            source, code = f"fx_code(x{index}[{walk.input(port.shape)}])", Interval.codes(port.format)
+            source, code = f"fx_code(x{index}[{places.input(port.shape)}])", Interval.codes(port.format)
         else:
-            source = _constant(site, walk, constant, f"operand{place}", roms)
+            source = constant_code(site, places, constant, f"operand{place}", roms)
             code = Interval(int(constant.min(initial=0)), int(constant.max(initial=0)))
         term, value = _term(kernel, place, source, code)
         terms.append(term)
         values.append(value)
-    mask = "" if kernel.mask is None else _constant(site, walk, kernel.mask.astype(np.int8), "mask", roms)
+    mask = "" if kernel.mask is None else constant_code(site, places, kernel.mask.astype(np.int8), "mask", roms)
     result, inner = _result(kernel, values)
     view = ElementwiseView(
         function=kernel.function,
-        nest=walk.loops,
-        target=walk.target,
+        nest=places.loops,
+        target=places.target,
         terms=tuple(terms),
         bits=result.bits,
         roms=tuple(roms),
@@ -127,75 +126,7 @@ def build(site: Site) -> Block:
         inner_bits=inner.bits,
         stage=stage(site, kernel.stage, result),
     )
-    return Block("elementwise", f"{kernel.function} of {len(terms)} operand(s), element by element", view, walk.style)
-
-
-def _alike(a: Layout, b: Layout) -> bool:
-    """Whether elements of two values of one shape pass in the same order."""
-    return (a.outer, a.row, a.inner) == (b.outer, b.row, b.inner)
-
-
-class _RowWalk:
-    """Elements of one row; every input has the output's shape."""
-
-    def __init__(self, site: Site) -> None:
-        self._layout, self._shape = site.output.layout, site.output.shape
-        self.loops: tuple[Loop, ...] = (("lanes", "lane", self._layout.row),)
-        self.target = "lane"
-        self._indexed = False
-
-    @property
-    def style(self) -> Style:
-        return Rows(axis=None, indexed=self._indexed, pipelined=True)
-
-    def input(self, shape: tuple[int, ...]) -> str:
-        return "lane"
-
-    def constant(self, values: Array) -> tuple[Array, str]:
-        """Entries of a table for a constant, and the index of the one that is needed."""
-        spread = self._layout.stream_order(np.broadcast_to(values, self._shape))
-        if (spread == spread[:1]).all():
-            return spread[0], "lane"
-        self._indexed = True
-        if (spread == spread[:, :1]).all():
-            return spread[:, 0], "row"
-        return spread, f"row * {self._layout.row} + lane"
-
-
-class _FrameWalk:
-    """All elements of the output, axis by axis; inputs are spread."""
-
-    style: Style = Frame()
-
-    def __init__(self, site: Site) -> None:
-        self._shape = site.output.shape
-        axes = [axis for axis, size in enumerate(self._shape) if size > 1]
-        self.loops: tuple[Loop, ...] = tuple((f"axis{axis}", f"i{axis}", self._shape[axis]) for axis in axes)
-        self.target = self.input(self._shape)
-
-    def input(self, shape: tuple[int, ...]) -> str:
-        own = (1,) * (len(self._shape) - len(shape)) + tuple(shape)
-        parts = []
-        for axis, size in enumerate(own):
-            if size > 1:
-                step = math.prod(own[axis + 1 :])
-                parts.append(f"i{axis}" if step == 1 else f"i{axis} * {step}")
-        return " + ".join(parts) or "0"
-
-    def constant(self, values: Array) -> tuple[Array, str]:
-        return values, self.input(values.shape)
-
-
-def _constant(site: Site, walk: _RowWalk | _FrameWalk, values: Array, name: str, roms: list[Rom]) -> str:
-    """C++ expression of a constant operand's code."""
-    if values.size and (values == values.reshape(-1)[0]).all():
-        return literal(int(values.reshape(-1)[0]))
-    if len(values.shape) > len(site.output.shape):
-        raise Refusal(f"a constant of rank {values.ndim} with an output of rank {len(site.output.shape)}")
-    entries, index = walk.constant(values)
-    rom = Rom.of(site, name, entries)
-    roms.append(rom)
-    return rom.read(index)
+    return Block("elementwise", f"{kernel.function} of {len(terms)} operand(s), element by element", view, places.style)
 
 
 def _term(kernel: Elementwise, place: int, source: str, code: Interval) -> tuple[Term, Interval]:
