@@ -330,6 +330,8 @@ def compare(expected: Mapping[str, Array], result: Result) -> Comparison:
                 f"compare: output {name!r} must have the shape {list(output.codes.shape)}, not {list(wanted.shape)}; "
                 "give what `reference` made of the same samples"
             )
+        floor = result.plan.floors.get(result.plan.outputs[name])
+        wanted = wanted if floor is None else np.maximum(wanted, floor)
         error = Error()
         error.add(wanted.reshape(-1, *shape), output.values.reshape(-1, *shape), decisions=bool(shape))
         errors[name] = error

@@ -24,6 +24,8 @@ def observe(
 ) -> Ranges:
     """Run the FP32 reference and keep the minimum and maximum of every floating-point value; memory does not grow with samples.
 
+    Logarithms of what a mask hides do not count: they are no numbers that a format should hold.
+
     Parameters
     ----------
     chunks
@@ -34,16 +36,19 @@ def observe(
         Called with the number of samples of each finished chunk.
     """
     from fxnorm.graph.reference import Reference
+    from fxnorm.lowering.hidden import visible_logarithms
 
     names = [name for name in graph.values if name not in graph.constants and graph.values[name].dtype.kind == "f"]
     reference = Reference(graph, names)
     low = dict.fromkeys(names, np.inf)
     high = dict.fromkeys(names, -np.inf)
     counters = {name: HistogramCounter() for name in names} if histograms else {}
+    visible = visible_logarithms(graph)
     samples = 0
     for chunk in chunks:
         count = len(next(iter(chunk.values())))
-        for name, array in reference.run(chunk).items():
+        for name, whole in reference.run(chunk).items():
+            array = whole[np.broadcast_to(visible[name], whole.shape)] if name in visible else whole
             if not array.size:
                 continue
             # NaN stays NaN: such a value has no range.

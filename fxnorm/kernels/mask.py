@@ -60,7 +60,7 @@ class RealMask:
     keep: Array | None
     bias: Array
 
-    def places(self, axis: int, x: Encoding, bits: int) -> tuple[int, bool]:
+    def places(self, axis: int, x: Encoding, bits: int, below: Fraction = Fraction(0)) -> tuple[int, bool]:
         """By how many places z must be finer than x (none where biases are multiples of its step), and whether any bias can be seen.
 
         Parameters
@@ -69,16 +69,22 @@ class RealMask:
             Of the softmax.
         bits
             Fraction bits of the exponent of 2 that follows.
+        below
+            Distance, in real numbers, that can be told from a larger one where that is more than the exponential's range.
         """
         bias = self.relative(axis)
         # What lies further below the best than all codes and the whole range of the exponential is hidden, not represented.
-        seen = bias[np.abs(bias) < _reach(x, bits)]
+        seen = bias[np.abs(bias) < _reach(x, bits, below)]
         steps = np.ldexp(seen, -x.lsb)
         places = 0 if np.array_equal(steps, np.rint(steps)) else max(0, x.lsb + bits)
         return places, bool(seen.any())
 
     def decide(self, axis: int, x: Encoding, shift: int, limit: int) -> Mask:
-        """Integers; what can never be seen becomes as low as need be, and no lower.
+        """Integers; what can never be seen becomes as low as need be, and no lower; see `decide_hidden`."""
+        return self.decide_hidden(axis, x, shift, limit)[0]
+
+    def decide_hidden(self, axis: int, x: Encoding, shift: int, limit: int) -> tuple[Mask, Array | None]:
+        """The mask in integers, and where it hides what can never be seen; None where it hides nothing.
 
         Parameters
         ----------
@@ -89,7 +95,7 @@ class RealMask:
         shift
             Places by which z is finer.
         limit
-            Distance from the maximum, in steps of z, at which exponentials are zero.
+            Distance from the maximum, in steps of z, at which nothing is seen.
 
         Raises
         ------
@@ -107,12 +113,13 @@ class RealMask:
         codes = np.where(hidden, least - limit, codes)
         bound = max(products.largest(codes) + max(-low, high), 1)
         plain = not codes.any()
-        return Mask(
+        mask = Mask(
             shift,
             None if kept.all() else np.ascontiguousarray(kept),
             None if plain else np.ascontiguousarray(codes.astype(np.int64)),
             bound,
         )
+        return mask, np.ascontiguousarray(hidden) if hidden.any() else None
 
     def relative(self, axis: int) -> Array:
         """Biases less the largest one of each group, which a softmax does not see.
@@ -135,10 +142,10 @@ class RealMask:
         return np.asarray(bias - top)
 
 
-def _reach(x: Encoding, bits: int) -> float:
-    """Distance at which a position is hidden for certain, in real numbers: all codes, and then 2**-(bits + 2)."""
+def _reach(x: Encoding, bits: int, below: Fraction) -> float:
+    """Distance at which a position is hidden for certain, in real numbers: all codes, and then 2**-(bits + 2) or what else is asked for."""
     span = (x.format.max_code - x.format.lowest_code) * Fraction(2) ** x.lsb
-    return float(span) + (bits + 3)
+    return float(span + max(Fraction(bits + 3), below))
 
 
 def _codes(bias: Array, places: int, most: int) -> Array:

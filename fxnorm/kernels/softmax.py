@@ -106,6 +106,11 @@ class LogSoftmax(Kernel):
         Places to the left by which d and the logarithm are brought to one step.
     stage, bound
         Rescale of their sum, and its largest magnitude.
+    mask
+        What is hidden and added before; None: nothing.
+    hidden
+        Positions whose probability is nothing: bool, broadcasts against the shape of one sample. Their logarithm, which no number is, is
+        the lowest code, and no overflow. None: there are none.
     """
 
     kind: ClassVar[str] = "log_softmax"
@@ -120,10 +125,12 @@ class LogSoftmax(Kernel):
     shifts: tuple[int, int]
     stage: Rescale
     bound: int
+    mask: Mask | None = None
+    hidden: Array | None = None
 
     def run(self, inputs: Sequence[Array], tally: Tally) -> Array:
         """Input [samples, *shape]."""
-        d, e = _exponentials(self, inputs[0])
+        d, e = _exponentials(self, inputs[0] if self.mask is None else self.mask.run(inputs[0]))
         total = e.sum(axis=self.axis + 1, keepdims=True)
         place = bit_length(total) - 1
         fraction = self.logarithm.input.fraction_bits
@@ -132,7 +139,11 @@ class LogSoftmax(Kernel):
         )
         logarithm = self.logarithm.run(mantissa)[0] + (place - self.bits) * self.ln2
         wide = products.integers(d, self.bound) << self.shifts[0]
-        return self.stage.run(-wide - (products.integers(logarithm, self.bound) << self.shifts[1]), tally)
+        wide = -wide - (products.integers(logarithm, self.bound) << self.shifts[1])
+        if self.hidden is None:
+            return self.stage.run(wide, tally)
+        codes = self.stage.run(np.where(self.hidden[None], 0, wide), tally)
+        return np.where(self.hidden[None], self.stage.output.lowest_code, codes)
 
 
 def _exponentials(kernel: Softmax | LogSoftmax, x: Array) -> tuple[Array, Array]:
@@ -150,7 +161,7 @@ def _exponentials(kernel: Softmax | LogSoftmax, x: Array) -> tuple[Array, Array]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SoftmaxOperation(Operation):
-    """Softmax over `length` values along `axis`, or its logarithm; of the softmax, scores may be masked and have constants added."""
+    """Softmax over `length` values along `axis`, or its logarithm; scores may be masked and have constants added."""
 
     axis: int
     length: int
@@ -170,7 +181,8 @@ class SoftmaxOperation(Operation):
         group_bits = (self.length - 1).bit_length() if self.length else 0
         bits = min(MAX_BITS, precision + max(0, group_bits - 3))
         # Biases may need a finer step than scores, and reach as far as exponentials do.
-        finer, biased = (0, False) if self.mask is None else self.mask.places(self.axis, x, bits)
+        below = _below(output) if self.log else Fraction(0)
+        finer, biased = (0, False) if self.mask is None else self.mask.places(self.axis, x, bits, below)
         lsb = x.lsb - finer
         distance_bits = x.format.width + 1 + finer
         if biased:
@@ -185,7 +197,7 @@ class SoftmaxOperation(Operation):
             limit = min(limit, (1 << distance_bits) - 1)
         common = (self.axis, bits, limit, log2e, log2e_shift, Exp2(bits))
         if self.log:
-            return self._logarithm(x, output, common, precision)
+            return self._logarithm(x, output, common, precision, finer)
         # 2^P ≤ Σ e ≤ N · 2^P, so that products are moved to the left by at most as many places as N has, and one.
         fraction_bits = precision + bits + group_bits + 1
         bound = 1 << (bits + precision + group_bits + 1)
@@ -194,18 +206,31 @@ class SoftmaxOperation(Operation):
         return Softmax(*common, Reciprocal(precision), stage, fraction_bits, bound, mask)
 
     def _logarithm(
-        self, x: Encoding, output: Encoding, common: tuple[int, int, int, int, int, Exp2], precision: int
+        self, x: Encoding, output: Encoding, common: tuple[int, int, int, int, int, Exp2], precision: int, finer: int
     ) -> LogSoftmax:
-        bits = common[1]
+        bits, limit = common[1], common[2]
         fraction = min(precision, LOG_BITS - 1)
         logarithm = _log_table(fraction)
-        lsb = min(x.lsb, -LOG_BITS)
-        shifts = (x.lsb - lsb, -LOG_BITS - lsb)
+        step = x.lsb - finer
+        mask = hidden = None
         span = 1 << (x.format.width + 1)
+        if self.mask is not None:
+            # What the exponential does not see, the logarithm does: a position is hidden only below all that the output holds.
+            below = math.ceil(_below(output) / Fraction(2) ** step)
+            mask, hidden = self.mask.decide_hidden(self.axis, x, finer, max(limit, below))
+            span = 2 * mask.bound + 1
+        lsb = min(step, -LOG_BITS)
+        shifts = (step - lsb, -LOG_BITS - lsb)
         largest_log = (bits + max(self.length - 1, 1).bit_length() + 2) << LOG_BITS
         bound = (span << shifts[0]) + (largest_log << shifts[1])
         stage = Rescale(output.format, output.lsb - lsb, bound=bound)
-        return LogSoftmax(*common, logarithm, round(Fraction(math.log(2.0)) * 2**LOG_BITS), shifts, stage, bound)
+        ln2 = round(Fraction(math.log(2.0)) * 2**LOG_BITS)
+        return LogSoftmax(*common, logarithm, ln2, shifts, stage, bound, mask, hidden)
+
+
+def _below(output: Encoding) -> Fraction:
+    """Distance from 0 at which a logarithm lies below the lowest code, rounded or not."""
+    return (1 - output.format.lowest_code) * Fraction(2) ** output.lsb
 
 
 @lru_cache(maxsize=8)

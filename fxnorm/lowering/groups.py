@@ -1,4 +1,4 @@
-"""Normalizations that exporters put together from other ones: groups by way of instances, scale and bias behind."""
+"""What exporters put together from other normalizations: groups by way of instances, scale and bias behind, the logarithm of a softmax."""
 
 from __future__ import annotations
 
@@ -75,6 +75,18 @@ def affine_tail(around: Surroundings, root: Node) -> tuple[Region, Found] | None
         found = None if terms is None else _with(around, norm, *terms)
         return None if found is None else (Region(norm.inputs[0], (norm, *region.nodes)), found)
     return None
+
+
+def logarithm(around: Surroundings, root: Node) -> tuple[Region, Found] | None:
+    """Log of a Softmax: a LogSoftmax, which has no small probabilities to round to nothing in between."""
+    if not is_onnx(root, {"Log"}):
+        return None
+    found = around.before(root.inputs[0], root)
+    if found is None or not is_onnx(found[0], {"Softmax"}):
+        return None
+    softmax, between = found
+    region = Region(softmax.inputs[0], (softmax, *reversed(between), root))
+    return region, Found("LogSoftmax", {"axis": axis(softmax, len(around.graph.shape(softmax.outputs[0])), -1)})
 
 
 def _affine(around: Surroundings, region: Region) -> tuple[Array, Array] | None:

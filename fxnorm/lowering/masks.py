@@ -22,6 +22,7 @@ LOW: Final = -1e3
 """A constant at most this far down is a mask; what it is taken for does not depend on it, only whether it is left to a layer before."""
 LOWEST: Final = -1e30
 """A lower bound at most this far down bounds nothing that fixed point can hold."""
+SOFTMAXES: Final = frozenset({"Softmax", "LogSoftmax"})
 RESHAPES: Final = frozenset({"Reshape", "Flatten", "Unsqueeze", "Squeeze"})
 SCALINGS: Final = frozenset({"Mul", "Div"})
 MOVES: Final = RESHAPES | {"Transpose", "Expand", "Cast", "Identity"}
@@ -70,7 +71,7 @@ def fold_masks(graph: Graph) -> Graph:
     made: dict[str, Node] = {}
     gone: set[str] = set()
     for node in graph.nodes:
-        found = _scores(around, node) if is_onnx(node, {"Softmax"}) and len(node.inputs) == 1 else None
+        found = _scores(around, node) if is_onnx(node, SOFTMAXES) and len(node.inputs) == 1 else None
         if found is None:
             continue
         names = []
@@ -183,7 +184,7 @@ def computed_masks(graph: Graph) -> list[str]:
     """Why masks that depend on the input cannot be run: one sentence for each softmax that adds one."""
     reasons = []
     for node in graph.nodes:
-        if not is_onnx(node, {"Softmax"}):
+        if not is_onnx(node, SOFTMAXES):
             continue
         producer = graph.producers.get(node.inputs[0])
         while producer is not None and is_onnx(producer, RESHAPES | {"Cast", "Identity", "Max", "Clip"}):

@@ -15,7 +15,7 @@ import numpy as np
 
 from fxnorm.graph.graph import Graph, Node, Value
 from fxnorm.lowering.expressions import RULES, TRANSPARENT, Reader
-from fxnorm.lowering.groups import affine_tail, grouped
+from fxnorm.lowering.groups import affine_tail, grouped, logarithm
 from fxnorm.lowering.patterns import PATTERNS
 from fxnorm.lowering.polynomial import NoForm
 from fxnorm.lowering.regions import Found, Region, Surroundings, is_onnx
@@ -39,7 +39,7 @@ def recognize(graph: Graph) -> Graph:
     graph
         An imported model; it stays as it is. Every value that is left keeps its name.
     """
-    for find in (spelled, grouped, affine_tail):
+    for find in (spelled, grouped, affine_tail, logarithm):
         graph = _fuse(graph, find)
     return graph
 

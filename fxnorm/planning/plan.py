@@ -11,6 +11,8 @@ import numpy as np
 
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.kernel import Kernel
+from fxnorm.kernels.movement import Movement
+from fxnorm.kernels.softmax import LogSoftmax
 from fxnorm.kernels.transform import LogTransform, PowerTransform, Transformation, transformed
 
 
@@ -103,6 +105,21 @@ class Plan:
         """
         functions = {name: Transformation.parse(kernel.function) for name, kernel in self.transforms.items()}
         return transformed(inputs, functions)
+
+    @cached_property
+    def floors(self) -> Mapping[str, float]:
+        """Values whose lowest number also stands for all below it, down to minus infinity: logarithms of what a mask hides, moved or not.
+
+        What FP32 gives there counts as that number.
+        """
+        found: dict[str, float] = {}
+        for layer in self.layers:
+            hides = isinstance(layer.kernel, LogSoftmax) and layer.kernel.hidden is not None
+            moves = isinstance(layer.kernel, Movement) and layer.kernel.stage is None
+            if hides or (moves and layer.inputs[0] in found):
+                encoding = self.values[layer.output].encoding
+                found[layer.output] = float(encoding.decode(np.array(encoding.format.lowest_code)))
+        return found
 
     @property
     def format(self) -> str:

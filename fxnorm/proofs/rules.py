@@ -56,11 +56,14 @@ def _softmax(kernel: Softmax, inputs: Sequence[Interval], shape: Shape) -> Ends:
 
 
 def _log_softmax(kernel: LogSoftmax, inputs: Sequence[Interval], shape: Shape) -> Ends:
-    low, high = inputs[0].hull
+    low, high = inputs[0].hull if kernel.mask is None else (-kernel.mask.bound, kernel.mask.bound)
     length = inputs[0].shape[kernel.axis]
     most = kernel.logarithm.output.max_code + ((length << kernel.bits).bit_length() - 1 - kernel.bits) * kernel.ln2
     lowest = -(high - low << kernel.shifts[0]) - (most << kernel.shifts[1])
-    return settled(kernel.stage, *uniform_ends(lowest, 0, shape))
+    least, largest = settled(kernel.stage, *uniform_ends(lowest, 0, shape))
+    if kernel.hidden is not None:
+        least = np.where(kernel.hidden, kernel.stage.output.lowest_code, least)
+    return least, largest
 
 
 def _norm(kernel: Norm, inputs: Sequence[Interval], shape: Shape) -> Ends:

@@ -150,7 +150,10 @@ class Program:
         if reference is not None and name in reference:
             if report.error is None:
                 report.error = Error()
-            report.error.add(reference[name], _values(encoding, codes), decisions=name in self._outputs)
+            expected = reference[name]
+            if name in self.plan.floors:
+                expected = np.maximum(expected, self.plan.floors[name])
+            report.error.add(expected, _values(encoding, codes), decisions=name in self._outputs)
         if watch is not None:
             watch(name, codes.astype(np.int64, copy=False))
 

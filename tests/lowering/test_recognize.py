@@ -430,6 +430,25 @@ def test_softmax(axis: int, shifted: bool) -> None:
     check(s.model(s.Sub(x, s.Log(s.reduce("ReduceSum", s.Exp(x), (axis,))))), "LogSoftmax", (2, 3, 6), axis=axis)
 
 
+@pytest.mark.parametrize("cast", [False, True])
+@pytest.mark.parametrize("axis", [1, -1])
+def test_logarithm_of_a_softmax(axis: int, cast: bool) -> None:
+    s = Speller(2, 3, 6)
+    probabilities = s.Softmax("x", axis=axis)
+    check(s.model(s.Log(s.Identity(probabilities) if cast else probabilities)), "LogSoftmax", (2, 3, 6), axis=axis % 3)
+    s = Speller(2, 3, 6)
+    e = s.Exp("x")
+    check(s.model(s.Log(s.Div(e, s.reduce("ReduceSum", e, (1,))))), "LogSoftmax", (2, 3, 6), axis=1)
+
+
+def test_a_softmax_that_somebody_else_reads_stays() -> None:
+    s = Speller(2, 3, 6)
+    probabilities = s.Softmax("x", axis=1)
+    left_alone(s.model(s.Log(probabilities), s.Neg(probabilities)))
+    s = Speller(2, 3, 6)
+    left_alone(s.model(s.Log(s.Add(s.Softmax("x", axis=1), 0.1))))
+
+
 # What must not be taken for one
 
 

@@ -287,14 +287,14 @@ def reduce_cases(draw, most=12):
 
 @st.composite
 def softmax_cases(draw, most=12, log=None):
-    """Softmax, masked now and then, and its logarithm."""
+    """Softmax and its logarithm, masked now and then."""
     log = draw(st.booleans()) if log is None else log
     shape, axis = draw(st.sampled_from([((5,), 0), ((1, 4), 1), ((3, 2), 0), ((1,), 0), ((2, 3, 2), 1)]))
     x, format_ = draw(encodings(2, most)), draw(formats(2, most))
     mask = None
-    if not log and draw(st.booleans()):
+    if draw(st.booleans()):
         rng = np.random.default_rng(draw(seeds))
-        bias = np.where(rng.random(shape) < 0.3, -np.inf, rng.choice([0.0, 0.5, -3.0], shape))
+        bias = np.where(rng.random(shape) < 0.3, -np.inf, rng.choice([0.0, 0.5, -3.0, -40.0], shape))
         bias = np.where(np.isneginf(bias).all(axis=axis, keepdims=True), 0.0, bias)
         mask = RealMask(rng.random(shape) < 0.7, bias)
     y = Encoding(format_, draw(st.integers(-3, 2)) - format_.integer_bits + (4 if log else 0))

@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from oracles import blocks
-from oracles.codes import box, each, fitted, mapped, power, rounded
+from oracles.codes import box, each, fitted, limits, mapped, power, rounded
 
 
 @dataclass
@@ -366,8 +366,10 @@ def _masked(mask, x):
 
 
 def log_softmax(kernel, inputs):
-    """-d - ln Σ e."""
+    """-d - ln Σ e, of scores on which the mask was put; the lowest code where it hides them."""
     (x,) = inputs
+    if kernel.mask is not None:
+        x = _masked(kernel.mask, x)
     acc = np.empty(x.shape, dtype=object)
     fraction = kernel.logarithm.input.fraction_bits
     for group, distances, exponentials in _softmax_groups(kernel, x):
@@ -377,7 +379,16 @@ def log_softmax(kernel, inputs):
         logarithm = mantissa + (place - kernel.bits) * kernel.ln2
         for index, d in zip(group, distances, strict=True):
             acc[index] = -d * 2 ** kernel.shifts[0] - logarithm * 2 ** kernel.shifts[1]
-    return finish(kernel.stage, acc)
+    if kernel.hidden is None:
+        return finish(kernel.stage, acc)
+    hidden = np.broadcast_to(kernel.hidden, x.shape[1:])
+    for index in each(x.shape):
+        acc[index] = 0 if hidden[index[1:]] else acc[index]
+    found = finish(kernel.stage, acc)
+    for index in each(x.shape):
+        if hidden[index[1:]]:
+            found.codes[index] = limits(kernel.stage.output)[0]
+    return found
 
 
 def _sources(move, shape):
