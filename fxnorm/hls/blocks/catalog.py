@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from fxnorm.hls.block import Block, Site
-from fxnorm.hls.blocks import divide, elementwise, linear, movement, pool, rescale, table
+from fxnorm.hls.blocks import divide, elementwise, linear, matmul, movement, pool, rescale, table
 from fxnorm.kernels.divide import Divide
 from fxnorm.kernels.elementwise import Elementwise
 from fxnorm.kernels.kernel import Kernel
 from fxnorm.kernels.linear import Linear
+from fxnorm.kernels.matmul import MatMul
 from fxnorm.kernels.movement import Concat, Lookup, Movement
 from fxnorm.kernels.pool import Pool, Reduce
 from fxnorm.kernels.rescale import ScaleAndShift
@@ -44,6 +45,7 @@ class Entry:
 
 BLOCKS: Final[dict[type[Kernel], Entry]] = {
     Linear: Entry(linear.build, images=linear.slides),
+    MatMul: Entry(matmul.build),
     Elementwise: Entry(elementwise.build, tied=True),
     Divide: Entry(divide.build, tied=True),
     ScaleAndShift: Entry(rescale.build, images=rescale.by_channel, tied=True),
