@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     )
     from fxnorm.errors import FxnormError
     from fxnorm.fixed.format import Format, Overflow, Rounding
+    from fxnorm.hls.cosim import cosim
+    from fxnorm.hls.interface import emit
     from fxnorm.sweeping.interface import sweep
 
 __all__ = [
@@ -40,6 +42,8 @@ __all__ = [
     "bounds",
     "calibrate",
     "compare",
+    "cosim",
+    "emit",
     "load",
     "load_plan",
     "plan",
@@ -68,6 +72,8 @@ _HOMES = {
     ),
     "FxnormError": "fxnorm.errors",
     **dict.fromkeys(("Format", "Overflow", "Rounding"), "fxnorm.fixed.format"),
+    "cosim": "fxnorm.hls.cosim",
+    "emit": "fxnorm.hls.interface",
     "sweep": "fxnorm.sweeping.interface",
 }
 

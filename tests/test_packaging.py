@@ -100,3 +100,17 @@ def test_an_installed_fxnorm_simulates(environment: Path, tmp_path: Path) -> Non
     assert result["samples"] == 450
     assert result["plan"]["format"] == "q8.8"
     assert result["accuracy"]["fixed"] == pytest.approx(result["accuracy"]["fp32"], abs=0.01)
+
+
+@pytest.mark.slow
+def test_an_installed_fxnorm_emits(environment: Path, tmp_path: Path) -> None:
+    """Templates and headers are in the wheel."""
+    for name in ("digits_dense.onnx", "digits_dense_test.npz"):
+        shutil.copy(ROOT / "examples" / name, tmp_path)
+    arguments = ("digits_dense.onnx", "--data", "digits_dense_test.npz", "--format", "q5.3", "-o", "net")
+    run(environment / "bin" / "fxnorm", "emit", *arguments, cwd=tmp_path)
+    files = json.loads((tmp_path / "net" / "manifest.json").read_text())["files"]
+    assert {
+        path.relative_to(tmp_path / "net").as_posix() for path in (tmp_path / "net").rglob("*.*") if path.is_file()
+    } >= {name for name in files if "." in name}
+    assert {"vitis/src/l00_linear.cpp", "catapult/src/fx_arith.h", "sim/hls_stream.h"} <= set(files)

@@ -167,6 +167,14 @@ def test_an_interrupted_emit_leaves_what_was_there(
     assert [path.name for path in tmp_path.iterdir()] == ["net"]
 
 
+def test_the_python_interface(dense_plan: Plan, tmp_path: Path) -> None:
+    folder = fx.emit(dense_plan, tmp_path / "net", "vitis", samples(9), parallelism=[2, "dense=4"], clock=3.5, frames=6)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["frames"], manifest["clock_ns"], manifest["targets"]) == (6, 3.5, ["vitis"])
+    assert b"3 steps of 4 product(s)" in (folder / "vitis/src/l00_linear.cpp").read_bytes()
+    assert "clock=3.5ns" in (folder / "vitis/hls_config.cfg").read_text()
+
+
 def test_nothing_but_an_older_project_is_replaced(dense_plan: Plan, tmp_path: Path) -> None:
     choices = Choices.make("catapult")
     for name in ("empty", "net"):

@@ -22,12 +22,12 @@ CODES = np.arange(-128, 128).reshape(4, *SHAPE)
 
 def draw_case(rng: random.Random, target: str, number: int) -> Case:
     """Origins, multipliers, divisors, zeros and clips of any sort, shifts from far left to farther right than there are bits."""
-    output = emission.draw_format(rng, target, (1, 12))
-    low, high = rng.choice([(None, None), (0, None), (-3, 5), (None, 2), (2, 2)])
+    output = emission.draw_format(rng, target, (12, 24) if number % 3 == 1 else (1, 12))
+    low, high = rng.choice([(None, None), (None, None), (0, None), (-3, 5), (None, 2), (2, 2)])
     rescale = Rescale(
         output,
         shift=(rng.randint(0, 6), rng.randint(-4, -1), rng.randint(8, 45))[number % 3],
-        divisor=rng.choice([1, 1, 2, 3, 6, 7, 49]),
+        divisor=rng.choice([2, 3, 6, 7, 49]) if number % 4 > 1 else 1,
         low=low,
         high=high,
         bound=1 << 9,
