@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from fxnorm.calibration import Ranges, observe
+from fxnorm.engine.threads import single_threaded_blas
 from fxnorm.errors import DataError
 from fxnorm.expected import Expected, Room
 from fxnorm.graph.graph import Graph
@@ -185,7 +185,7 @@ def evaluate_all(
     digests = [OutputDigest() for _ in plans]
     done = 0
     # Sums of squares must not depend on how many threads BLAS would take: the same run gives the same numbers to the last bit.
-    with threadpool_limits(1, "blas"):
+    with single_threaded_blas():
         while True:
             with stopwatch.phase("reference"):
                 chunk, wanted = next(chunks, (None, {}))

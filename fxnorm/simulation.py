@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from fxnorm.engine.threads import single_threaded_blas
 from fxnorm.fixed.format import Format
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.metrics import ValueReport
@@ -151,7 +151,7 @@ class Simulator:
             results = [run(piece) for piece in pieces]
         else:
             # One single-threaded piece a core; threads inside a product would only wait for one another.
-            with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(self.workers, len(pieces))) as pool:
+            with single_threaded_blas(), ThreadPoolExecutor(min(self.workers, len(pieces))) as pool:
                 results = list(pool.map(run, pieces))
         for _, reports in results:
             for name, report in reports.items():

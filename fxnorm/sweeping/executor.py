@@ -6,15 +6,15 @@ import os
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
 from typing import Protocol
 
-from threadpoolctl import threadpool_limits
-
+from fxnorm.engine.threads import single_threaded_blas
 from fxnorm.study import Study
 from fxnorm.sweeping.configuration import Configuration
 from fxnorm.sweeping.measure import Outcome, measure
 
-Begin = Callable[[Configuration], None]
+Begin = Callable[[Sequence[Configuration]], None]
 
 
 class Executor(Protocol):
@@ -31,7 +31,7 @@ class Executor(Protocol):
         Parameters
         ----------
         begin
-            Called, by the thread that iterates, with each configuration before it is begun.
+            Called, by the thread that iterates, with configurations before they are begun.
 
         Closing it ends the work at once.
         """
@@ -79,16 +79,20 @@ class LocalExecutor:
 
         running: dict[Future[Outcome], Configuration] = {}
         # One limit around all threads: each would otherwise restore the number of BLAS threads while others run.
-        with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+        with single_threaded_blas(), ThreadPoolExecutor(threads) as pool:
             try:
+                finished: dict[Future[Outcome], Configuration] = {}
                 while True:
-                    while len(running) < threads and (one := next(pending, None)) is not None:
-                        begin(one)
-                        running[pool.submit(work, one)] = one
+                    # One more than there are threads, so that none waits while a row is written.
+                    more = list(islice(pending, threads + 1 - len(running)))
+                    if more:
+                        begin(more)
+                    running.update({pool.submit(work, one): one for one in more})
+                    for future, one in finished.items():
+                        yield one, future.result()
                     if not running:
                         return
-                    finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for future in finished:
-                        yield running.pop(future), future.result()
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    finished = {future: running.pop(future) for future in list(running) if future in done}
             finally:
                 stopped.set()

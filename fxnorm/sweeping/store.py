@@ -46,10 +46,10 @@ command         words of a shell's command line that reproduces the row: `fxnorm
 contradiction   why its options contradict themselves or the network; null where they do not
 ==============  ==================================================================================================================
 
-``attempt (configuration TEXT, started TEXT, process TEXT)``: one row each time that a configuration was begun. One that has no
-result was in flight when its process ended.
+``attempt (configuration TEXT, started TEXT, process TEXT)``: one row each time that a configuration was begun, or was the next one to
+be. One that has no result was in flight when its process ended.
 
-``result``: one row for each configuration that is done, in one transaction with nothing else.
+``result``: one row for each configuration that is done, in one transaction with the attempts that followed.
 
 ==============  ==================================================================================================================
 column          meaning
@@ -131,6 +131,8 @@ class Store:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._begun: list[tuple[str, str, str]] = []
+        self._going = False
         with reporting(self.folder):
             _refuse_what_is_no_run(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -197,16 +199,24 @@ class Store:
             ],
         )
 
-    def begin(self, configuration: Configuration) -> None:
-        """Note that a configuration is begun."""
-        with reporting(self.folder), self._database:
-            self._database.execute("BEGIN IMMEDIATE")
-            self._database.execute("INSERT INTO attempt VALUES (?, ?, ?)", (configuration.id, now(), this_process()))
+    def begin(self, configurations: Sequence[Configuration]) -> None:
+        """Note that configurations are begun; it is written with the next row, or at once where none is on its way."""
+        self._begun += [(one.id, now(), this_process()) for one in configurations]
+        if not self._going:
+            with reporting(self.folder), self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                self._write_begun()
+            self._going = True
+
+    def _write_begun(self) -> None:
+        self._database.executemany("INSERT INTO attempt VALUES (?, ?, ?)", self._begun)
+        self._begun.clear()
 
     def finish(self, configuration: Configuration, outcome: Outcome) -> None:
         """Write a row."""
         with reporting(self.folder), self._database:
             self._database.execute("BEGIN IMMEDIATE")
+            self._write_begun()
             self._database.execute(
                 f"INSERT INTO result VALUES ({', '.join('?' * (8 + len(METRICS)))})",
                 (

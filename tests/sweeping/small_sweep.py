@@ -13,7 +13,7 @@ import fxnorm as fx
 from fxnorm.data import Data
 from fxnorm.study import Study
 from fxnorm.sweeping.configuration import Configuration
-from fxnorm.sweeping.executor import LocalExecutor
+from fxnorm.sweeping.executor import Begin, LocalExecutor
 from fxnorm.sweeping.grid import Grid
 from fxnorm.sweeping.measure import Outcome
 from fxnorm.sweeping.sweep import Source
@@ -58,7 +58,7 @@ class Breaking(LocalExecutor):
         self.left, self.error = outcomes, error
 
     def run(
-        self, configurations: Sequence[Configuration], begin: Callable[[Configuration], None]
+        self, configurations: Sequence[Configuration], begin: Begin
     ) -> Generator[tuple[Configuration, Outcome], None, None]:
         for found in super().run(configurations, begin):
             if not self.left:
@@ -75,10 +75,10 @@ class Counting(LocalExecutor):
         self.seen = seen
 
     def run(
-        self, configurations: Sequence[Configuration], begin: Callable[[Configuration], None]
+        self, configurations: Sequence[Configuration], begin: Begin
     ) -> Generator[tuple[Configuration, Outcome], None, None]:
-        def noted(one: Configuration) -> None:
-            begin(one)
-            self.seen.append(one.name)
+        def noted(those: Sequence[Configuration]) -> None:
+            begin(those)
+            self.seen += [one.name for one in those]
 
         yield from super().run(configurations, noted)

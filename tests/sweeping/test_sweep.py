@@ -7,6 +7,7 @@ import io
 import json
 import shlex
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -365,19 +366,19 @@ def test_what_is_in_the_database_is_what_its_description_says(small: Small) -> N
     from fxnorm.sweeping import store
 
     found = small.sweep(format="q5.3,q-900.908")
-    database = sqlite3.connect(small.folder / "results.sqlite")
-    text = store.__doc__ or ""
-    for table in ("configuration", "result"):
-        columns = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")]
-        assert all(name in text for name in columns)
-    keys = {key for (key,) in database.execute("SELECT key FROM run")}
-    assert keys == {"kind", "identity", "model", "data", "calibration", "axes", "command", "directory", "created"}
-    assert all(f"\n{key} " in text for key in keys)
-    assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
-    attempts = dict(database.execute("SELECT configuration, count(*) FROM attempt GROUP BY configuration"))
-    assert attempts == dict.fromkeys([one.id for one in found.configurations], 1)
-    for (text_,) in database.execute("SELECT record FROM result WHERE record IS NOT NULL"):
-        json.loads(text_)
+    with closing(sqlite3.connect(small.folder / "results.sqlite")) as database:
+        text = store.__doc__ or ""
+        for table in ("configuration", "result"):
+            columns = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")]
+            assert all(name in text for name in columns)
+        keys = {key for (key,) in database.execute("SELECT key FROM run")}
+        assert keys == {"kind", "identity", "model", "data", "calibration", "axes", "command", "directory", "created"}
+        assert all(f"\n{key} " in text for key in keys)
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+        attempts = dict(database.execute("SELECT configuration, count(*) FROM attempt GROUP BY configuration"))
+        assert attempts == dict.fromkeys([one.id for one in found.configurations], 1)
+        for (text_,) in database.execute("SELECT record FROM result WHERE record IS NOT NULL"):
+            json.loads(text_)
 
 
 def test_reading_what_is_no_run(tmp_path: Path) -> None:
