@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import onnx
 import pytest
@@ -10,6 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 import fxnorm as fx
 from fxnorm.kernels.elementwise import Elementwise
 from fxnorm.kernels.linear import Linear
+from fxnorm.planning.normalization import SLACK, Affine, fit_power
+from fxnorm.planning.price import Cost, rescale_cost
 from fxnorm.simulation import Simulator
 
 RNG = np.random.default_rng(7)
@@ -231,6 +235,75 @@ def test_an_addition_takes_the_factor_of_an_operand_where_it_may(graph, images):
     plan, _ = run(graph, images, normalize="affine")
     kernel = next(layer.kernel for layer in plan.layers if isinstance(layer.kernel, Elementwise))
     assert sum(m != 1 for m in (*kernel.multipliers, kernel.stage.multiplier)) <= 2
+
+
+def joined(ratio, normalize):
+    """Two dense layers whose ranges have some ratio, added up and put side by side: the plan, and its kernels by output."""
+    rng = np.random.default_rng(3)
+    graph = network(
+        [
+            ("Gemm", ["x", "w0"], "a", {}),
+            ("Gemm", ["x", "w1"], "b", {}),
+            ("Add", ["a", "b"], "sum", {}),
+            ("Concat", ["a", "b"], "both", {"axis": 1}),
+        ],
+        {"x": [6]},
+        {"sum": [5], "both": [10]},
+        w0=rng.normal(size=(6, 5)),
+        w1=rng.normal(size=(6, 5)) * ratio,
+    )
+    x = rng.normal(0.5, 1.0, (200, 6)).astype(np.float32)
+    ranges = fx.calibrate(graph, x)
+    plan = fx.plan(graph, ranges, "q5.3", normalize=normalize)
+    return (
+        plan,
+        ranges,
+        {layer.output: layer.kernel for layer in plan.layers},
+        fx.compare(fx.reference(graph, x), fx.simulate(plan, x)),
+    )
+
+
+@pytest.mark.parametrize("ratio", [0.01, 0.3, 0.7, 0.95, 1.0, 1.1, 1.6, 2.0, 3.0, 50.0])
+def test_operands_come_to_a_common_scale_at_the_least_cost(ratio):
+    """As few multipliers as the steps allow, and no step more than 1 dB coarser than the range asks for."""
+    plan, ranges, kernels, errors = joined(ratio, "affine")
+    a, b, total, both = (encoding(plan, name) for name in ("a", "b", "sum", "both"))
+    for name in ("sum", "both"):
+        best = Affine(False).fit(*ranges.of(name), total.format)
+        assert best.step <= encoding(plan, name).step * (1 + 2**-15) <= best.step * SLACK * (1 + 2**-14)
+    # An addition needs a multiplier an operand whose factor is not the result's own (one behind the sum where both are alike).
+    needed = 1 if a.factor == b.factor != total.factor else (a.factor != total.factor) + (b.factor != total.factor)
+    used = sum(m != 1 for m in (*kernels["sum"].multipliers, kernels["sum"].stage.multiplier))
+    assert used == needed
+    # Where a result could have taken an operand's factor within 1 dB, it has.
+    shared = min(Affine(False, Fraction(e.factor), bits=1).fit(*ranges.of("sum"), total.format).step for e in (a, b))
+    assert (total.factor in (a.factor, b.factor)) == (shared <= total.step * SLACK)
+    # A concatenation leaves an operand that spans it, within 1 dB, as it is.
+    low, high = ranges.of("both")
+
+    def spans(e):
+        ends = ((code - e.zero) * e.step for code in (e.format.lowest_code, e.format.max_code))
+        return next(ends) <= low and high <= next(ends)
+
+    best = Affine(False).fit(low, high, total.format)
+    assert (both in (a, b)) == any(spans(e) and e.step <= best.step * SLACK for e in (a, b))
+    assert [stage is None for stage in kernels["both"].stages] == [both == a, both == b]
+    assert errors["sum"].sqnr_db > 30
+    assert errors["both"].sqnr_db > 30
+
+
+@pytest.mark.parametrize("ratio", [0.01, 0.3, 1.0, 3.0, 50.0])
+def test_powers_of_two_come_to_a_common_scale_by_shifts_alone(ratio):
+    plan, ranges, kernels, errors = joined(ratio, "pow2")
+    assert rescale_cost(plan) == Cost(0, 0, 0, 0)
+    for name in ("sum", "both"):
+        assert encoding(plan, name) == fit_power(*ranges.of(name), encoding(plan, name).format)
+        assert errors[name].sqnr_db > 30
+    larger = max((encoding(plan, name) for name in "ab"), key=lambda e: e.step)
+    assert encoding(plan, "both") == larger
+    assert sum(stage is not None for stage in kernels["both"].stages) == sum(
+        encoding(plan, name) != larger for name in "ab"
+    )
 
 
 def test_a_concatenation_leaves_the_operand_that_decides_its_range():
