@@ -254,7 +254,7 @@ class _Timing:
             period = max(1, -(-before // beats))
             arrival = max(arrival, self._first[name])
             start = max(start, self._first[name] + (own.needed(index) - 1) * period)
-            rate = max(rate, before, beats)
+            rate = max(rate, before)
         self._first[output] = start + own.first
         self._rate[output], self._beats[output] = rate, own.site.output.layout.beats
         self.fills.append(self._first[output] - arrival)

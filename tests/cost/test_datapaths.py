@@ -156,8 +156,20 @@ def test_matrix_product(make: Make) -> None:
 def test_elementwise(make: Make) -> None:
     added = make([("Add", ["a", "b"], {})], {"a": [1, 2, 5], "b": [1, 2, 5]}).path()
     assert added.work.multiplications == 0
-    # One sum and one rounding carry an element, the latter where places are taken off.
+    # One sum an element, and one rounding carry where places are taken off. Another operand is another sum.
     assert added.work.additions in {10, 20}
+    wave = np.linspace(-2, 2, 80).reshape(8, 2, 5).astype(np.float32)
+    two, three = (
+        make(
+            [("Sum", list(names), {})],
+            {name: [1, 2, 5] for name in names},
+            samples=dict.fromkeys(names, wave),
+            normalize="none",
+        ).path()
+        for names in ("ab", "abc")
+    )
+    # Steps are the same everywhere: nothing is rounded.
+    assert (two.work.additions, three.work.additions) == (10, 20)
     product = make([("Mul", ["a", "b"], {})], {"a": [1, 2, 5], "b": [1, 2, 5]}).path()
     assert product.work.multipliers == {(8, 8): 10}
     spread = make([("Mul", ["a", "b"], {})], {"a": [1, 2, 5], "b": [1, 1, 5]}).path()
@@ -263,6 +275,29 @@ def test_passes_of_the_algorithms(make: Make, algorithm: str, passes: int) -> No
         norm_algorithm=algorithm,
     )
     assert net.path().passes == passes
+
+
+def test_statistics_of_a_normalization_as_outputs(tmp_path: Path) -> None:
+    """Mean and inverse deviation of a LayerNormalization, in stages."""
+    node = helper.make_node("LayerNormalization", ["x", "s"], ["y", "mean", "inverse"], name="norm", axis=-1)
+    outputs = [floats("y", [1, 5, 12]), floats("mean", [1, 5, 1]), floats("inverse", [1, 5, 1])]
+    proto = model([node], [floats("x", [1, 5, 12])], outputs, {"s": np.full(12, 0.7, np.float32)})
+    graph = fx.load(save(proto, tmp_path / "net.onnx"))
+    ranges = fx.calibrate(graph, np.random.default_rng(0).normal(size=(9, 5, 12)).astype(np.float32))
+    plan = fx.plan(graph, ranges, format="q5.3", norm_algorithm="two_pass")
+    paths = {
+        type(layer.kernel).__name__: datapath(site)
+        for layer, site in zip(plan.layers, sites(plan, Choices.make()), strict=True)
+    }
+    assert set(paths) == {"Norm", "NormMean", "NormInverseDeviation"}
+    mean, inverse = paths["NormMean"], paths["NormInverseDeviation"]
+    # A sum of twelve codes a group; the quotient by 12 is a product with its reciprocal and one back.
+    assert (mean.outputs, mean.inputs, mean.product.additions) == (5, 12, 1)
+    assert mean.work.multiplications == 5 * 2
+    # Squares of differences, two passes; a root of four products, the quotients of mean and variance, and one more product.
+    assert (inverse.outputs, inverse.inputs, inverse.passes) == (5, 12, 2)
+    assert inverse.product.multiplications == 1
+    assert inverse.output.multiplications == 4 + 2 * 2 + 1
 
 
 def test_division(make: Make) -> None:

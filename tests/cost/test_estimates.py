@@ -56,6 +56,12 @@ def test_rows() -> None:
     assert own.first == 7
 
 
+def test_passes_are_steps() -> None:
+    path = Datapath(5, 6, 8, passes=3)
+    own = structure(Rows(), path, Folding(2, 4, 3, 2), [port([5, 8])], port([5, 6]))
+    assert (own.steps, own.cycles, own.interval, own.first) == (18, 90, 100, 19)
+
+
 def test_rows_that_are_wider_than_a_stream() -> None:
     own = structure(Rows(), Datapath(1, 100, 128), Folding(1, 1, 100, 128), [port([1, 128])], port([1, 100]))
     # 64 lanes at most: 128 values in two beats, 100 in two of 50.
@@ -196,6 +202,19 @@ def test_a_network_by_hand(plan: Plan) -> None:
     assert found.resources == sum((own.resources for own in found.layers), Resources())
     assert found.cost == plan_cost(plan)
     assert found.multipliers == 3
+
+
+def test_a_slow_layer_slows_what_follows(plan: Plan) -> None:
+    """The first convolution has most of the work: with the rest at full speed they still take a frame as seldom."""
+    found = estimate(plan, ["full", "one=1"])
+    slow, *_ = intervals = [own.interval for own in found.layers]
+    assert found.interval == slow == max(intervals)
+    fills = {own.name: own.fill for own in found.layers}
+    # The second convolution waits for pixel 6 + 2 at 75 cycles each. Its nine beats come in a frame's time: ⌈2692 / 9⌉ = 300 cycles
+    # each, so that the last of them is eight times as far behind the first.
+    names = [own.name for own in found.layers]
+    assert fills["two"] == 7 * 75 + 1 + 1
+    assert fills[names[names.index("two") + 1]] >= 8 * 300
 
 
 def test_parallelism_of_one_layer(plan: Plan) -> None:
