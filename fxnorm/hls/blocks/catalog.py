@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fxnorm.hls.block import Block, Site
-from fxnorm.hls.blocks import divide, elementwise, linear, matmul, movement, pool, rescale, table
+from fxnorm.hls.blocks import divide, elementwise, linear, matmul, movement, pool, rescale, softmax, table
 from fxnorm.kernels.divide import Divide
 from fxnorm.kernels.elementwise import Elementwise
 from fxnorm.kernels.kernel import Kernel
@@ -16,6 +16,7 @@ from fxnorm.kernels.matmul import MatMul
 from fxnorm.kernels.movement import Concat, Lookup, Movement
 from fxnorm.kernels.pool import Pool, Reduce
 from fxnorm.kernels.rescale import ScaleAndShift
+from fxnorm.kernels.softmax import LogSoftmax, Softmax
 from fxnorm.kernels.table import Function
 
 
@@ -52,6 +53,8 @@ BLOCKS: Final[dict[type[Kernel], Entry]] = {
     Function: Entry(table.build, tied=True),
     Pool: Entry(pool.build, images=pool.slides),
     Reduce: Entry(pool.build_reduce, images=pool.spatial),
+    Softmax: Entry(softmax.build),
+    LogSoftmax: Entry(softmax.build_log),
     Movement: Entry(movement.build),
     Concat: Entry(movement.build_concat, tied=True),
     Lookup: Entry(movement.build_lookup),

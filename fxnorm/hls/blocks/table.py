@@ -93,6 +93,19 @@ def _direct(site: Site, table: DirectTable) -> Block:
     )
 
 
+def segment_roms(site: Site, table: SegmentTable, prefix: str = "") -> tuple[Rom, ...]:
+    """Tables of a piecewise polynomial, in the order in which ``fx::segment_accumulate`` takes them."""
+    return (
+        *(Rom.of(site, prefix + name, np.asarray(getattr(table, name))) for name in PIECES),
+        *coefficient_roms(site, table.coefficients, prefix),
+    )
+
+
+def coefficient_roms(site: Site, coefficients: np.ndarray, prefix: str = "") -> tuple[Rom, ...]:
+    """One table a power, constant term first."""
+    return tuple(Rom.of(site, f"{prefix}c{power}", row) for power, row in enumerate(coefficients))
+
+
 def _segments(site: Site, table: SegmentTable) -> Block:
     bound = 1 << table.accumulator_bits
     rounding = Rescale(table.output, table.guard_bits, low=table.low, high=table.high, bound=bound)
@@ -100,10 +113,7 @@ def _segments(site: Site, table: SegmentTable) -> Block:
         count=site.output.layout.row,
         width=table.input.width + (not table.input.signed),
         signed=table.input.signed,
-        roms=(
-            *(Rom.of(site, name, np.asarray(getattr(table, name))) for name in PIECES),
-            *(Rom.of(site, f"c{power}", row) for power, row in enumerate(table.coefficients)),
-        ),
+        roms=segment_roms(site, table),
         lost=None,
         result_bits=table.accumulator_bits + 1,
         widths=(table.position_bits, table.multiplicand_bits, table.accumulator_bits),
