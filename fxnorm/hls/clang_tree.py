@@ -69,8 +69,10 @@ def system_folders() -> tuple[str, ...]:
     return tuple(line.strip() for line in listed.splitlines()[1:] if line.strip())
 
 
-def parse(source: Path, include: Sequence[Path], system: Sequence[Path], defines: Iterable[str]) -> Any:
-    """Translation unit of a C++14 file, preprocessing included."""
+def parse(
+    source: Path, include: Sequence[Path], system: Sequence[Path], defines: Iterable[str], text: str | None = None
+) -> Any:
+    """Translation unit of a C++14 file, preprocessing included; with a text, of that in the place of a file."""
     cindex = bindings()
     arguments = ["-x", "c++", "-std=c++14", *(f"-D{name}" for name in defines)]
     for folder in include:
@@ -79,7 +81,8 @@ def parse(source: Path, include: Sequence[Path], system: Sequence[Path], defines
         arguments += ["-isystem", vendor]
     options = cindex.TranslationUnit.PARSE_DETAILED_PROCESSING_RECORD
     try:
-        return cindex.Index.create().parse(str(source), args=arguments, options=options)
+        unsaved = None if text is None else [(str(source), text)]
+        return cindex.Index.create().parse(str(source), args=arguments, unsaved_files=unsaved, options=options)
     except cindex.TranslationUnitLoadError:
         raise UsageError(f"static check: {source} cannot be read") from None
 

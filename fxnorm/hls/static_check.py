@@ -101,10 +101,26 @@ def check(
     """
     roots = {source.resolve().parent for source in sources}
     pass_ = _Pass(roots)
-    for source in sources:
-        pass_.read(tree.parse(source, include, system, tuple(defines)))
+    for unit in _units(sources, include, system, tuple(defines)):
+        pass_.read(unit)
     pass_.close()
     return sorted(pass_.found.values())
+
+
+def _units(
+    sources: Sequence[Path], include: Sequence[Path], system: Sequence[Path], defines: Sequence[str]
+) -> list[Any]:
+    """Translation units of sources: one of all, where they get along in one, for vendors' headers take a second each time."""
+    if len(sources) > 1 and all(source.is_file() for source in sources):
+        text = "".join(f'#include "{source.resolve()}"\n' for source in sources)
+        joined = tree.parse(sources[0].resolve().parent / "all sources.cpp", include, system, defines, text)
+        if not _errors(joined):
+            return [joined]
+    return [tree.parse(source, include, system, defines) for source in sources]
+
+
+def _errors(unit: Any) -> list[Any]:
+    return [diagnostic for diagnostic in unit.diagnostics if diagnostic.severity >= diagnostic.Error]
 
 
 class _Pass:
@@ -120,10 +136,9 @@ class _Pass:
 
     def read(self, unit: Any) -> None:
         """Judge one translation unit."""
-        for diagnostic in unit.diagnostics:
-            if diagnostic.severity >= diagnostic.Error:
-                place = diagnostic.location
-                self._add(place.file.name if place.file else unit.spelling, place.line, "parse", diagnostic.spelling)
+        for diagnostic in _errors(unit):
+            place = diagnostic.location
+            self._add(place.file.name if place.file else unit.spelling, place.line, "parse", diagnostic.spelling)
         for cursor in unit.cursor.get_children():
             if self._judged(cursor):
                 if kind(cursor) == "MACRO_DEFINITION":

@@ -260,6 +260,14 @@ def test_files_are_judged_together(tmp_path: Path) -> None:
     assert str(found).endswith("a.cpp:2: recursion: f calls g calls f")
 
 
+def test_files_that_do_not_get_along_are_judged_one_by_one(tmp_path: Path) -> None:
+    """Two files with tables of one name, which are no fault; one of them has a fault of its own."""
+    for name, more in (("a", ""), ("b", "int total;\n")):
+        (tmp_path / f"{name}.cpp").write_text(f"static const int table[1] = {{1}};\n{more}", encoding="utf-8")
+    (found,) = check([tmp_path / "a.cpp", tmp_path / "b.cpp"])
+    assert (Path(found.file).name, found.line, found.rule) == ("b.cpp", 2, "state")
+
+
 @pytest.mark.parametrize("types", TYPES)
 def test_vendors_types_are_seen_through(tmp_path: Path, types: str) -> None:
     """The real ac_types and ap_types: arithmetic on them is fine, a division or a double of them is not."""
