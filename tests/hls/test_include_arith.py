@@ -53,7 +53,8 @@ def some(dialect: str) -> list[Case]:
         batch.append(cases.run_time_quotient(rounding, 0, word, Word(3, False), *pairs(every(word), np.arange(1, 8))))
         batch.append(cases.shift(rounding, 40, wide, corners(wide, rng, 100)))
         batch.append(cases.quotient(rounding, -3, 384, wide, corners(wide, rng, 100)))
-    batch += [cases.fit(format_, word, every(word)) for format_ in formats(4)]
+    for narrow in (Word(3), Word(4), Word(5), word):
+        batch += [cases.fit(format_, narrow, every(narrow)) for format_ in formats(4)]
     batch += [cases.fit(format_, wide, corners(wide, rng, 100)) for format_ in formats(66)]
     batch.append(cases.clips(word, every(word), -5, 17))
     source = Format(7, 4, True)
