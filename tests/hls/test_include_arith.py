@@ -50,9 +50,13 @@ def some(dialect: str) -> list[Case]:
         batch += [cases.shift(rounding, places, word, every(word)) for places in (-2, 1, 3, 9)]
         batch.append(cases.run_time_shift(rounding, -2, 9, word, *pairs(every(word), np.arange(-2, 10))))
         batch.append(cases.quotient(rounding, 1, 5, word, every(word)))
-        batch.append(cases.run_time_quotient(rounding, 0, word, Word(3, False), *pairs(every(word), np.arange(1, 8))))
+        batch.append(cases.quotient(rounding, 7, 11, word, every(word)))
         batch.append(cases.shift(rounding, 40, wide, corners(wide, rng, 100)))
         batch.append(cases.quotient(rounding, -3, 384, wide, corners(wide, rng, 100)))
+    for rounding, places in zip(Rounding, (-3, -1, 0, 1, 2, 4, 6, 9), strict=True):
+        batch.append(
+            cases.run_time_quotient(rounding, places, word, Word(3, False), *pairs(every(word), np.arange(1, 8)))
+        )
     for narrow in (Word(3), Word(4), Word(5), word):
         batch += [cases.fit(format_, narrow, every(narrow)) for format_ in formats(4)]
     batch += [cases.fit(format_, wide, corners(wide, rng, 100)) for format_ in formats(66)]

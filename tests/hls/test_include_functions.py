@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -90,10 +91,12 @@ def some() -> list[Case]:
         batch.append(cases.root(ReciprocalRoot(bits), Word(width, False), x, f"b{bits}"))
     for bits in (2, 7, 16, 40):
         batch.append(cases.power_of_two(Exp2(bits), corners(Word(bits, False), rng, 100).astype(np.int64), f"e{bits}"))
+    batch.append(cases.power_of_two(replace(Exp2(14), position_bits=9), every(Word(14, False)), "dropped"))
     batch.append(softmax_case(softmax("q5.3", "uq0.8", 10), "q5.3", "s", rng))
     batch.append(table_case(table("sigmoid", "q4.3", "q2.6"), "d", rng))
     batch.append(table_case(table("exp", "q4.3", "uq4.4:rnd,sat_zero"), "f", rng))
     batch.append(table_case(table("tanh", "q4.10", "q2.8:rnd,sat"), "g", rng))
+    batch.append(table_case(table("reciprocal", "q4.10", "q8.8:rnd_zero,sat"), "h", rng))
     return batch
 
 
