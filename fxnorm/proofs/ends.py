@@ -58,7 +58,8 @@ def fitted(format_: Format, low: Array, high: Array) -> tuple[Array, Array]:
 
 
 def sorted_ends(a: Array, b: Array) -> Ends:
-    """The smaller and the larger of two ends."""
+    """The smaller and the larger of two ends, Python integers; of single numbers too, which NumPy would take for 64-bit ones."""
+    a, b = plain(a), plain(b)
     return np.minimum(a, b), np.maximum(a, b)
 
 

@@ -113,6 +113,9 @@ def matmul_factors(kernel: MatMul, inputs: Sequence[Interval]) -> Factors:
         assert kernel.right is not None
         columns = kernel.right if kernel.vector_right else np.moveaxis(kernel.right, -2, -1)
         b = (columns.astype(np.int64).reshape(-1, columns.shape[-1]) - b_zero,)
+    if len(a[0]) > 1 and len(b[0]) > 1:
+        # Two constants (and a computed addend): all rows of the first stand for each of them.
+        a = (a[0].min(axis=0, keepdims=True), a[0].max(axis=0, keepdims=True))
     # The first factor has a row a sum.
     if len(b[0]) > 1:
         a, b = b, a

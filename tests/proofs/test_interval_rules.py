@@ -19,6 +19,7 @@ from fxnorm.kernels.elementwise import ElementwiseOperation
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.kernel import Policy
 from fxnorm.kernels.linear import LinearOperation, Window
+from fxnorm.kernels.matmul import MatMulOperation
 from fxnorm.kernels.movement import Lookup
 from fxnorm.kernels.pool import PoolOperation
 from fxnorm.kernels.stage import Tally
@@ -179,3 +180,18 @@ def test_every_value_of_a_network_lies_in_its_interval(name):
         for value, output in result.traces.items():
             codes = output.codes.reshape(-1, *plan.values[value].shape)
             assert found[value].holds(codes), value
+
+
+@pytest.mark.parametrize("c_shape", [(3, 2), (1,), ()])
+def test_a_gemm_of_two_constants_and_a_computed_addend(c_shape):
+    """Every sum is one number, rows and columns of the constants both being several; the addend may be a single number."""
+    rng = np.random.default_rng(0)
+    x = Encoding(Format(32, 8))
+    operation = MatMulOperation(5, rng.normal(size=(3, 5)), rng.normal(size=(5, 2)), alpha=0.7, beta=1.3, adds=True)
+    y = Encoding(Format(32, 8), 1)
+    kernel = operation.decide([x], y, Policy(y.format, Format(16, 4)))
+    own = Interval.of_format(c_shape, x.format)
+    found = output_interval(kernel, [own], (3, 2))
+    codes = rng.integers(x.format.min_code, x.format.max_code, (20, *c_shape), endpoint=True)
+    codes.reshape(20, -1)[0], codes.reshape(20, -1)[1] = x.format.min_code, x.format.max_code
+    assert found.holds(kernel.run([codes], Tally()))
