@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from fxnorm.graph.graph import Node
 from fxnorm.kernels.divide import DivideOperation
 from fxnorm.kernels.elementwise import ElementwiseOperation
+from fxnorm.kernels.movement import Broadcast, ConcatOperation, MoveOperation, Reshape, Take
 from fxnorm.kernels.table import FunctionOperation
 from fxnorm.lowering.builder import Builder
 from fxnorm.lowering.network import Refusal
 
 Array = np.ndarray
+
+MOST_EXPONENTS: Final = 64
+"""Tables that one Pow may need."""
 
 
 def channels(constant: Array, shape: tuple[int, ...], output: tuple[int, ...]) -> tuple[Array, int | None] | None:
@@ -125,14 +131,13 @@ def where(builder: Builder, node: Node) -> None:
 
 
 def power(builder: Builder, node: Node) -> None:
-    """Pow with a constant exponent: products for 2, tables otherwise."""
+    """Pow with constant exponents: a product for 2, tables otherwise."""
     builder.require_float(node)
     exponent = builder.required(node, 1, "the exponent")
     values = np.unique(exponent.astype(np.float64))
-    if values.size != 1:
-        raise Refusal("the exponent must be one number for all elements")
-    if builder.shape(node.inputs[0]) != builder.graph.shape(node.outputs[0]):
-        raise Refusal("the exponent must not widen the data")
+    if values.size != 1 or builder.shape(node.inputs[0]) != builder.graph.shape(node.outputs[0]):
+        _powers(builder, node, exponent.astype(np.float64))
+        return
     p = float(values[0])
     x = node.inputs[0]
     if p == 1.0:
@@ -145,3 +150,27 @@ def power(builder: Builder, node: Node) -> None:
         builder.add(node, FunctionOperation("reciprocal"), (x,))
     else:
         builder.add(node, FunctionOperation("pow", (("exponent", p),)), (x,))
+
+
+def _powers(builder: Builder, node: Node, exponent: Array) -> None:
+    """An exponent of its own for every element, or one that widens the data: each table gets its elements, which then go back."""
+    shape, wide = builder.shape(node.inputs[0]), builder.graph.shape(node.outputs[0])
+    aligned = (*(1,) * (len(wide) - len(shape)), *shape)
+    spread = np.broadcast_to(exponent, wide).reshape(-1)
+    values = np.unique(spread)
+    if values.size > MOST_EXPONENTS:
+        raise Refusal(f"there may be up to {MOST_EXPONENTS} different exponents, a table for each, not {values.size}")
+    flat = (Reshape(aligned), Broadcast(wide), Reshape((spread.size,)))
+    parts, places = [], []
+    for p in values:
+        indices = np.flatnonzero(spread == p)
+        taken = MoveOperation((*flat, Take(0, indices)), keeps=True)
+        x = builder.between(node, taken, node.inputs[:1], (indices.size,))
+        function = FunctionOperation("pow", (("exponent", float(p)),))
+        parts.append(builder.between(node, function, (x,), (indices.size,), range_of=node.outputs[0]))
+        places.append(indices)
+    joined = parts[0]
+    if len(parts) > 1:
+        joined = builder.between(node, ConcatOperation(0, (None,) * len(parts)), tuple(parts), (spread.size,))
+    order = np.argsort(np.concatenate(places))
+    builder.add(node, MoveOperation((Take(0, order), Reshape(wide)), keeps=True), (joined,))

@@ -115,14 +115,22 @@ class Builder:
         self.steps[name] = Step(node.name, node.op, operation, tuple(self.value(i) for i in inputs), name)
         return name
 
-    def between(self, node: Node, operation: Operation, inputs: tuple[str, ...], shape: tuple[int, ...]) -> str:
-        """Append a step whose output the FP32 model does not have."""
+    def between(
+        self,
+        node: Node,
+        operation: Operation,
+        inputs: tuple[str, ...],
+        shape: tuple[int, ...],
+        range_of: str | None = None,
+    ) -> str:
+        """Append a step whose output the FP32 model does not have; see `Step.range_of`."""
         self._extra += 1
         name = f"{node.outputs[0]}/{self._extra}"
         while name in self.graph.values:
             name += "'"
         self.shapes[name] = shape
-        self.steps[name] = Step(node.name, node.op, operation, tuple(self.value(i) for i in inputs), name, traced=False)
+        names = tuple(self.value(i) for i in inputs)
+        self.steps[name] = Step(node.name, node.op, operation, names, name, traced=False, range_of=range_of)
         return name
 
     # Melting together

@@ -27,6 +27,8 @@ class Step:
         Value names; the output keeps its ONNX name, so that its FP32 value can be looked up.
     traced
         Whether the FP32 model has a value of that name (lowering may put further values between).
+    range_of
+        The FP32 model's value whose range the output's format is to hold, where it has none of its own.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Step:
     inputs: tuple[str, ...]
     output: str
     traced: bool = True
+    range_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

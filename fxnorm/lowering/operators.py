@@ -53,7 +53,7 @@ LOWERINGS: Mapping[str, Operator] = {
         arithmetic.multiply, "elementwise", "a constant per channel becomes a rescale or goes into weights"
     ),
     "Neg": Operator(arithmetic.negate, "elementwise"),
-    "Pow": Operator(arithmetic.power, "table", "one constant exponent; 2 is a product"),
+    "Pow": Operator(arithmetic.power, "table", "constant exponents, one or an array; 2 alone is a product"),
     "Sub": Operator(arithmetic.add, "elementwise", "a constant behind a linear layer becomes its bias"),
     "Sum": Operator(arithmetic.add, "elementwise"),
     "Where": Operator(arithmetic.where, "elementwise", "constant condition"),

@@ -62,7 +62,8 @@ def make_plan(graph: Graph, ranges: Ranges, options: Options, network: Network |
         output = step.operation.encoding(inputs, policy)
         if output is None:
             method, demand = options.method(step.name), demands[step.output]
-            output = _free_encoding(step.output, step.traced, ranges, policy, method, demand, step.operation, inputs)
+            named, traced = step.range_of or step.output, step.traced or step.range_of is not None
+            output = _free_encoding(named, traced, ranges, policy, method, demand, step.operation, inputs)
         _check(step, inputs)
         try:
             kernel = step.operation.decide(inputs, output, policy)
