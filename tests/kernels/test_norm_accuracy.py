@@ -200,6 +200,39 @@ def test_affine_encodings_are_absorbed(format_, algorithm):
             assert (got == rounded).mean() >= (0.98 if algorithm == "exact" else 0.9)
 
 
+LONG = 30_000
+
+
+def long_groups(format_, rng):
+    """Tiny variances (one code apart, one value apart, one value of few off), an ordinary group, one at the limits."""
+    low, high = format_.lowest_code, format_.max_code
+    near = np.full(LONG, high - 1)
+    near[::2] += 1
+    single = np.full(LONG, 100)
+    single[LONG // 3] += 1
+    few = np.full(LONG, low)
+    few[rng.integers(0, LONG, 7)] += 2
+    ordinary = np.clip(np.rint(rng.normal(0.3, 0.2, LONG) * high), low, high)
+    return np.stack([near, single, few, ordinary, rng.choice([low, high], LONG)]).astype(np.int64)
+
+
+@pytest.mark.parametrize(
+    "form", ["variance", *(pytest.param(f, marks=pytest.mark.slow) for f in ("mean_square", "sum_square", "sum_abs"))]
+)
+@pytest.mark.parametrize("format_", [Q5_3, Q8_8], ids=str)
+def test_thirty_thousand_values_and_tiny_variances(form, format_):
+    x = Encoding(format_)
+    codes = long_groups(format_, np.random.default_rng(1))
+    epsilon = 1e-12 if form in ("variance", "mean_square") else 0.0
+    # Steps at which neither ±1 nor an outlier of √30,000 in few is a tie; sums make small results.
+    exponent = {"variance": 3, "mean_square": 3, "sum_square": -6, "sum_abs": -14}[form]
+    got, wanted = compare(NormOperation((LONG,), (0,), form, epsilon), x, Encoding(format_, exponent), codes)
+    assert np.abs(got - wanted).max() <= 1
+    assert (got == wanted).mean() >= 0.99
+    # Every group comes out as something, the tiny variances too.
+    assert all(len(np.unique(row)) > 1 for row in got[:3] if form == "variance")
+
+
 @pytest.mark.slow
 def test_a_group_of_a_million_values_at_32_bits():
     """N = 2^20, all at the limits or random over the whole range: 102 bits of D, and nothing wraps."""

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.codes import OVERFLOWS, ROUNDINGS, power, quantized, same
+from oracles.codes import OVERFLOWS, ROUNDINGS, power, quantized, rounded, same
 from oracles.drawing import codes, encodings, executed, formats, near, top
 from oracles.kernels import run
 
 from fxnorm.fixed.format import Format, Overflow, Rounding
-from fxnorm.kernels.encoding import Encoding
+from fxnorm.kernels.encoding import Encoding, fitting_exponent
 from fxnorm.kernels.kernel import Policy
 from fxnorm.kernels.linear import Window
 from fxnorm.kernels.pool import PoolOperation, ReduceOperation
@@ -170,3 +170,22 @@ def test_a_maximum_keeps_its_encoding():
         assert operation.encoding([x], Policy(Format(6, 4), x.format)) is None
     for operation in (PoolOperation("mean", window, np.ones(1, np.int64)), ReduceOperation("mean", (0,), True, 2)):
         assert operation.encoding([x], Policy(x.format, x.format)) is None
+
+
+@pytest.mark.parametrize("function", list(MEANINGS))
+@pytest.mark.parametrize("width", [8, 16, 32])
+def test_reductions_of_thirty_thousand_values(width, function):
+    """Exact sums, one rounding, at the limits and in between: never a carry lost."""
+    count = 30_000
+    x = Encoding(Format(width, 5))
+    rng = np.random.default_rng(width)
+    low, high = x.format.min_code, x.format.max_code
+    inputs = np.stack([np.full(count, low), np.full(count, high), rng.integers(low, high, count, endpoint=True)])
+    exact = [MEANINGS[function]([Fraction(int(code)) * Fraction(2) ** x.lsb for code in row]) for row in inputs]
+    y = Encoding(Format(32, 6), fitting_exponent(float(min(exact)), float(max(exact)), Format(32, 6)))
+    got, tally = executed(
+        ReduceOperation(function, (0,), False, count).decide([x], y, Policy(y.format, x.format)), [inputs]
+    )
+    wanted = [rounded(value / Fraction(2) ** y.lsb, y.format.rounding) for value in exact]
+    assert got.tolist() == wanted
+    assert tally.overflow == 0

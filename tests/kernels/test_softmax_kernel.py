@@ -75,10 +75,10 @@ def real_softmax(row, lsb, log):
     return v - math.log(total) if log else np.exp(v) / total
 
 
-def errors(width, length, log, seed):
+def errors(width, length, log, seed, exponents=(-2, 0)):
     """Codes of groups with their real values in LSBs, in an output format whose scale fits each group, as a plan would choose it."""
     rng = np.random.default_rng(seed)
-    for exponent in (-2, 0):
+    for exponent in exponents:
         x = Encoding(Format(width, min(5, width - 1)), exponent)
         for row in rows_of(x, length, rng):
             real = real_softmax(row, x.lsb, log)
@@ -103,8 +103,15 @@ def test_softmax_over_thirty_thousand_values(width):
     _judge_softmax(width, 30_000)
 
 
-def _judge_softmax(width, length):
-    for x, y, row, got, real in errors(width, length, False, width * 31 + length):
+@pytest.mark.parametrize("length", [2, 10, 257, 30_000])
+@pytest.mark.parametrize("width", [8, 16, 24])
+def test_softmax_of_wide_logits(width, length):
+    """Logits up to ±500 and ±64,000: nearly all of them vanish beside the largest, and are still summed up and put in order."""
+    _judge_softmax(width, length, (5, 12))
+
+
+def _judge_softmax(width, length, exponents=(-2, 0)):
+    for x, y, row, got, real in errors(width, length, False, width * 31 + length, exponents):
         v = np.ldexp(real, -y.lsb)
         v = np.minimum(v, y.format.max_code)
         # |code - round(v)| ≤ 1 is |code - v| ≤ 1.5; the last digits are those of the reference.
