@@ -13,6 +13,7 @@ from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.metrics import Error, Usage, ValueReport
 from fxnorm.planning.plan import Layer, Plan
 from fxnorm.report.hint import hint
+from fxnorm.report.proofs import proof_records
 
 if TYPE_CHECKING:
     from fxnorm.data import Data
@@ -33,7 +34,8 @@ def run_record(evaluation: Evaluation, data: Data) -> dict[str, Any]:
     }
     if evaluation.accuracy is not None:
         record["accuracy"] = dict(evaluation.accuracy)
-    record["layers"] = layer_records(evaluation)
+    proofs = proof_records(plan)
+    record["layers"] = [{**layer, "proofs": proofs.get(layer["name"], [])} for layer in layer_records(evaluation)]
     record["hint"] = hint(evaluation)
     record["seconds"] = {name: round(seconds, 6) for name, seconds in evaluation.seconds.items()}
     return record
