@@ -22,6 +22,7 @@ halves the correction.  1/√n ≈ r · 2^-(bits + j).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -29,6 +30,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fxnorm.fixed.words import Comparable, Words, bit_length, integers, multiply_shift
+
+Reals = npt.NDArray[np.float64]
 
 MIN_BITS: Final = 4
 MAX_BITS: Final = 40
@@ -53,7 +56,7 @@ class _Constants(NamedTuple):
         return cls(index, start - index, start, bits + 3, bits + 5)
 
 
-def _lines(values: npt.NDArray[np.float64], middles: npt.NDArray[np.float64], bits: int) -> tuple[Words, Words]:
+def _lines(values: Reals, middles: Reals, bits: int) -> tuple[Words, Words]:
     """Return intercepts and (falling) slopes of lines through a convex function.
 
     Parameters
@@ -94,15 +97,15 @@ def _normalize(n: npt.NDArray[Any], bits: int) -> tuple[Words, Words]:
 
 
 @dataclass(frozen=True, eq=False)
-class Reciprocal(Comparable):
-    """1/n of positive integers, with a relative error below 2^-(bits − 1).
+class _Mantissa(Comparable, ABC):
+    """What both have in common: the table of the start, and the widths of the datapath.
 
     Parameters
     ----------
     bits
         Width of the mantissa, 4 to 40.
     intercepts, slopes
-        Table of the start; made from `bits` where they are not given.
+        Table of the start, one octave after the other; made from `bits` where they are not given.
 
     Raises
     ------
@@ -110,7 +113,8 @@ class Reciprocal(Comparable):
         If `bits` is out of range.
     """
 
-    kind: ClassVar[str] = "reciprocal"
+    octaves: ClassVar[tuple[float, ...]]
+    """Where the octaves of the table begin."""
 
     bits: int
     intercepts: Words = field(default_factory=_empty)
@@ -121,16 +125,41 @@ class Reciprocal(Comparable):
         if self.intercepts.size == 0:
             constants = _Constants.of(self.bits)
             count = 1 << constants.index_bits
-            ends = 1 / (1 + np.arange(count + 1) / count)
-            middles = 1 / (1 + (np.arange(count) + 0.5) / count)
+            octaves = np.array(self.octaves)[:, None]
+            ends = self._real(octaves * (1 + np.arange(count + 1) / count))
+            middles = self._real(octaves * (1 + (np.arange(count) + 0.5) / count))
             intercepts, slopes = _lines(ends, middles, constants.start_bits)
             object.__setattr__(self, "intercepts", intercepts)
             object.__setattr__(self, "slopes", slopes)
+
+    @staticmethod
+    @abstractmethod
+    def _real(x: Reals) -> Reals:
+        """The function, in float64."""
 
     @property
     def constants(self) -> _Constants:
         """Widths of the datapath."""
         return _Constants.of(self.bits)
+
+    def _start(self, m: Words, octave: Words | int) -> Words:
+        """r0 of mantissas with `position_bits` fraction bits, in the octaves of these numbers."""
+        index_bits, slope_bits, _, position_bits, _ = self.constants
+        fraction = (m - (1 << position_bits)) >> (position_bits - index_bits - slope_bits)
+        index, t = (octave << index_bits) + (fraction >> slope_bits), fraction & ((1 << slope_bits) - 1)
+        return self.intercepts[index] - ((self.slopes[index] * t) >> slope_bits)
+
+
+@dataclass(frozen=True, eq=False)
+class Reciprocal(_Mantissa):
+    """1/n of positive integers, with a relative error below 2^-(bits − 1); see `_Mantissa` for its parameters."""
+
+    kind: ClassVar[str] = "reciprocal"
+    octaves: ClassVar[tuple[float, ...]] = (1.0,)
+
+    @staticmethod
+    def _real(x: Reals) -> Reals:
+        return 1 / x
 
     def run(self, n: npt.ArrayLike) -> tuple[Words, Words]:
         """Return the reciprocals.
@@ -150,11 +179,9 @@ class Reciprocal(Comparable):
         ValueError
             If an integer is not positive.
         """
-        index_bits, slope_bits, start_bits, position_bits, inner_bits = self.constants
+        _, _, start_bits, position_bits, inner_bits = self.constants
         m, place = _normalize(integers(n), position_bits)
-        fraction = (m - (1 << position_bits)) >> (position_bits - index_bits - slope_bits)
-        index, t = fraction >> slope_bits, fraction & ((1 << slope_bits) - 1)
-        r0 = self.intercepts[index] - ((self.slopes[index] * t) >> slope_bits)
+        r0 = self._start(m, 0)
         drop = position_bits + start_bits - inner_bits
         p = multiply_shift(m, r0, drop, position_bits + 1, start_bits + 1)
         r1 = (r0 << (inner_bits - start_bits)) + ((r0 * ((1 << inner_bits) - p)) >> start_bits)
@@ -162,44 +189,18 @@ class Reciprocal(Comparable):
 
 
 @dataclass(frozen=True, eq=False)
-class ReciprocalRoot(Comparable):
-    """1/√n of positive integers, with a relative error below 2^-(bits − 1).
+class ReciprocalRoot(_Mantissa):
+    """1/√n of positive integers, with a relative error below 2^-(bits − 1); see `_Mantissa` for its parameters.
 
-    Parameters
-    ----------
-    bits
-        Width of the mantissa, 4 to 40.
-    intercepts, slopes
-        Table of the start, first for 1 ≤ u < 2 and then for 2 ≤ u < 4; made from `bits` where they are not given.
-
-    Raises
-    ------
-    ValueError
-        If `bits` is out of range.
+    Its table is first for 1 ≤ u < 2 and then for 2 ≤ u < 4.
     """
 
     kind: ClassVar[str] = "reciprocal_root"
+    octaves: ClassVar[tuple[float, ...]] = (1.0, 2.0)
 
-    bits: int
-    intercepts: Words = field(default_factory=_empty)
-    slopes: Words = field(default_factory=_empty)
-
-    def __post_init__(self) -> None:
-        _check_bits(self.bits)
-        if self.intercepts.size == 0:
-            constants = _Constants.of(self.bits)
-            count = 1 << constants.index_bits
-            octaves = np.array([[1.0], [2.0]])
-            ends = 1 / np.sqrt(octaves * (1 + np.arange(count + 1) / count))
-            middles = 1 / np.sqrt(octaves * (1 + (np.arange(count) + 0.5) / count))
-            intercepts, slopes = _lines(ends, middles, constants.start_bits)
-            object.__setattr__(self, "intercepts", intercepts)
-            object.__setattr__(self, "slopes", slopes)
-
-    @property
-    def constants(self) -> _Constants:
-        """Widths of the datapath."""
-        return _Constants.of(self.bits)
+    @staticmethod
+    def _real(x: Reals) -> Reals:
+        return 1 / np.sqrt(x)
 
     def run(self, n: npt.ArrayLike) -> tuple[Words, Words]:
         """Return the reciprocal roots.
@@ -219,12 +220,10 @@ class ReciprocalRoot(Comparable):
         ValueError
             If an integer is not positive.
         """
-        index_bits, slope_bits, start_bits, position_bits, inner_bits = self.constants
+        _, _, start_bits, position_bits, inner_bits = self.constants
         m, place = _normalize(integers(n), position_bits)
         odd = place & 1
-        fraction = (m - (1 << position_bits)) >> (position_bits - index_bits - slope_bits)
-        index, t = (odd << index_bits) + (fraction >> slope_bits), fraction & ((1 << slope_bits) - 1)
-        r0 = self.intercepts[index] - ((self.slopes[index] * t) >> slope_bits)
+        r0 = self._start(m, odd)
         drop = position_bits + start_bits - inner_bits
         root = multiply_shift(m << odd, r0, drop, position_bits + 2, start_bits + 1)
         p = multiply_shift(root, r0, start_bits, inner_bits + 2, start_bits + 1)

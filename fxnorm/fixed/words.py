@@ -130,7 +130,10 @@ def horner_bits(coefficients: Words) -> tuple[int, int]:
 
 
 class Comparable:
-    """Equality of dataclasses that hold arrays: same class, same fields, arrays of the same shape and integers."""
+    """Equality of dataclasses that hold arrays: same class, same fields, arrays of the same shape and integers.
+
+    A mixin: it is no dataclass itself, whatever is one inherits from it, hence `type: ignore` at `fields`.
+    """
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:

@@ -141,6 +141,8 @@ def _serialize(model: onnx.ModelProto | ir.Model) -> bytes:
 
 def _parse(data: bytes, where: str) -> onnx.ModelProto:
     import onnx
+
+    # Some versions of protobuf come with types.
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped,unused-ignore]
 
     try:

@@ -146,8 +146,15 @@ def _function(name: str) -> Rule:
     return lambda reader, node: reader.algebra.function(name, reader.input(node, 0))
 
 
+def _number(node: Node, name: str, default: float) -> float:
+    value = node.attributes.get(name, default)
+    if not isinstance(value, int | float):
+        raise NoForm
+    return float(value)
+
+
 def _hard_sigmoid(reader: Reader, node: Node) -> Polynomial:
-    alpha, beta = (float(node.attributes.get(key, default)) for key, default in (("alpha", 0.2), ("beta", 0.5)))  # type: ignore[arg-type]
+    alpha, beta = _number(node, "alpha", 0.2), _number(node, "beta", 0.5)
     inner = reader.algebra.add(reader.algebra.scale(reader.input(node, 0), alpha), reader.algebra.number(beta))
     return reader.algebra.clip(inner, 0.0, 1.0)
 
@@ -170,7 +177,7 @@ def _extreme(reader: Reader, node: Node) -> Polynomial:
 
 
 def _swish(reader: Reader, node: Node) -> Polynomial:
-    alpha = float(node.attributes.get("alpha", 1.0))  # type: ignore[arg-type]
+    alpha = _number(node, "alpha", 1.0)
     x = reader.input(node, 0)
     return reader.algebra.multiply(x, reader.algebra.function("sigmoid", reader.algebra.scale(x, alpha)))
 

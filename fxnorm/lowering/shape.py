@@ -165,6 +165,7 @@ def pad(builder: Builder, node: Node) -> None:
         for where, before, after in zip(axes, befores, afters, strict=True):
             indices = np.arange(shape[where])
             indices = indices[max(-before, 0) : shape[where] - max(-after, 0)]
+            # NumPy's stubs ask for a literal; which modes there are was checked above.
             widened = np.pad(indices, (max(before, 0), max(after, 0)), mode=mode)  # type: ignore[call-overload]
             moves.append(Take(where, np.asarray(widened, np.int64)))
     else:

@@ -79,6 +79,7 @@ def save(plan: Plan, folder: str | Path) -> Path:
             fresh = Path(scratch) / "plan"
             fresh.mkdir()
             (fresh / "plan.json").write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n")
+            # NumPy's stubs take an array of any name for the option `allow_pickle`.
             np.savez(fresh / "arrays.npz", **encoder.arrays)  # type: ignore[arg-type]
             _swap(fresh, target, Path(scratch) / "old")
     except OSError as error:
