@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from fxnorm.errors import FxnormError, UnsupportedError
+from fxnorm.errors import FxnormError, GateError, UnsupportedError
 from fxnorm.report.text import printable
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -118,6 +118,24 @@ _DATA_OPTIONS: tuple[Callable[[Any], Any], ...] = (
 )
 
 
+_GATE_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option("--min-accuracy", type=float, metavar="SHARE", help="Fail below this share of right labels, 0.9."),
+    click.option("--max-drop", type=float, metavar="SHARE", help="Fail where accuracy is further below FP32's, 0.01."),
+    click.option("--min-sqnr", type=float, metavar="DB", help="Fail where an output's SQNR is lower."),
+    click.option("--min-agreement", type=float, metavar="SHARE", help="Fail where fewer arg-max are FP32's."),
+    click.option("--max-overflow", type=int, metavar="N", help="Fail where more values overflow, all layers together."),
+    click.option(
+        "--baseline", metavar="JSON", help="Fail below earlier results: results.json of a sweep, or simulate --json."
+    ),
+    click.option("--baseline-drop", type=float, metavar="SHARE", help="Accuracy that may be lost.  [default: 0]"),
+    click.option("--baseline-sqnr-drop", type=float, metavar="DB", help="SQNR that may be lost.  [default: 0.1]"),
+    click.option("--baseline-other-model", is_flag=True, help="The baseline may be of another model: trained anew."),
+    click.option("--junit", metavar="FILE", help="Write the verdict as JUnit XML."),
+    click.option("--summary", metavar="FILE", help='Write it as Markdown, for instance to "$GITHUB_STEP_SUMMARY".'),
+    click.option("--annotations", is_flag=True, help="Print violations as GitHub's annotations."),
+)
+
+
 def _with(*groups: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
     def decorate(command: Any) -> Any:
         for group in reversed(groups):
@@ -151,7 +169,7 @@ def cli(context: click.Context) -> None:
 
 @cli.command(short_help="Calibrate, plan, run, compare with FP32: the main job.")
 @click.argument("model", metavar="MODEL|PLAN")
-@_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS)
+@_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS, _GATE_OPTIONS)
 @click.option("--model", "reference_model", metavar="FILE", help="With PLAN: the model, where it is not where it was.")
 @click.option(
     "--json",
@@ -204,19 +222,46 @@ def plan(**given: Any) -> None:
     help="Integer bits of these, with the sign.  [default: those that hold every value of the calibration data]",
 )
 @click.option("--formats", "--format", "formats", metavar="LIST", help="Formats instead, for example q3.3,q4.4,q5.3.")
-@_with(_PLAN_OPTIONS[1:], _MODEL_OPTIONS, _DATA_OPTIONS)
+@_with(_PLAN_OPTIONS[1:], _MODEL_OPTIONS, _DATA_OPTIONS, _GATE_OPTIONS)
+@click.option(
+    "--gate-on",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="The gate is for these configurations only, for example format=q5.3; repeatable.  [default: for all]",
+)
 @click.option("-o", "--output", required=True, metavar="RUN", help="Run folder, new or interrupted.")
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Configurations at a time.  [default: the cores]"
 )
 @click.option("--json", "json_file", metavar="FILE", help="Write the results as JSON; - is standard output.")
-def sweep(**given: Any) -> None:
+@click.pass_obj
+def sweep(words: Sequence[str], /, **given: Any) -> None:
     """Run MODEL in many fixed-point configurations and compare each with FP32.
 
     Options of a plan take alternatives, separated by commas ("default" is an option that is not given); every combination is a
     configuration. Results go into the folder RUN row by row: the same command goes on where it was interrupted.
     """
     from fxnorm.sweep_commands import sweep as run
+
+    run(words=words, **given)
+
+
+@cli.command(short_help="A run as a page with charts, as Markdown, or as figures for papers.")
+@click.argument("run", metavar="RUN|JSON")
+@click.option("-o", "--output", metavar="FILE", help="Report to write: one HTML file that loads nothing, or Markdown.")
+@click.option("--format", "format", metavar="KIND", help="html or md.  [default: by the name of the file]")
+@click.option("--plots", metavar="DIR", help="Write every chart as SVG and PNG.")
+@click.option("--min-accuracy", type=float, metavar="SHARE", help="Draw a gate: accuracy at least, for example 0.9.")
+@click.option("--max-drop", type=float, metavar="SHARE", help="Accuracy lost against FP32 at most.  [default: 0.01]")
+@click.option("--min-sqnr", type=float, metavar="DB", help="SQNR of the worst output at least.")
+@click.option("--min-agreement", type=float, metavar="SHARE", help="Share of FP32's arg-max at least.")
+@click.option("--max-overflow", type=click.IntRange(min=0), metavar="N", help="Overflows at most.")
+def report(**given: Any) -> None:
+    """Show what is in the folder RUN of a sweep, finished or not, or in a file of `simulate --json`.
+
+    Limits are drawn in and named; they do not change the exit code.
+    """
+    from fxnorm.report_commands import report as run
 
     run(**given)
 
@@ -342,7 +387,7 @@ def _run(arguments: list[str]) -> int:
     """Exit code of a command line."""
     try:
         # Not cli.main: that one gives a closed pipe the exit code of a failed comparison.
-        with cli.make_context("fxnorm", arguments) as context:
+        with cli.make_context("fxnorm", list(arguments), obj=tuple(arguments)) as context:
             cli.invoke(context)
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -351,7 +396,7 @@ def _run(arguments: list[str]) -> int:
         path = context_.command_path if context_ is not None else "fxnorm"
         _fail(f"{error.format_message().rstrip('.')}; see `{path} --help`")
         return 2
-    except UnsupportedError as error:
+    except (UnsupportedError, GateError) as error:
         _fail(str(error).splitlines()[0])
         for reason in error.reasons:
             click.echo(f"  {printable(reason)}", err=True)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fxnorm.errors import PlanError, UnsupportedError, UsageError
 from fxnorm.evaluation import Stopwatch
+from fxnorm.gate.gate import Gate
+from fxnorm.gate.subject import Subject
 from fxnorm.planning import storage
 from fxnorm.planning.options import Options
 from fxnorm.planning.plan import Plan
@@ -17,6 +19,7 @@ from fxnorm.report.files import Delivery
 from fxnorm.report.output import Output, note
 from fxnorm.report.progress import progress_bars
 from fxnorm.study import Study
+from fxnorm.sweeping.configuration import identity
 
 if TYPE_CHECKING:
     from fxnorm.data import Data
@@ -115,14 +118,16 @@ def simulate(
     from fxnorm.report.record import run_record
     from fxnorm.report.table import print_run
 
+    gate, given = Gate.split(given)
     inputs, chosen = Inputs.split(given)
     inputs.check("simulate")
     from_plan = storage.is_plan(inputs.model)
     _refuse_contradictions(from_plan, reference_model, {**chosen, "calibration_data": inputs.calibration_data})
     options = None if from_plan else Options.make(**settings(chosen))
     stopwatch = Stopwatch()
-    with Delivery(sources(inputs, chosen, reference_model)) as delivery, progress_bars() as progress:
+    with Delivery([*sources(inputs, chosen, reference_model), *gate.sources]) as delivery, progress_bars() as progress:
         output = Output(json_file, delivery)
+        gate.promise(delivery)
         outputs_file = None if outputs is None else Archive(delivery.add("--outputs", outputs))
         trace_file = None if trace is None else Archive(delivery.add("--trace", trace))
         if options is None:
@@ -131,11 +136,13 @@ def simulate(
             with stopwatch.phase("import"):
                 graph = _model_of(made, inputs, reference_model)
             source = inputs.open(graph)
+            gate.prepare(graph.sha256, source)
             study = Study(graph, source, keep=False)
         else:
             with stopwatch.phase("import"):
                 graph = inputs.graph()
             source = inputs.open(graph)
+            gate.prepare(graph.sha256, source)
             calibration = inputs.open_calibration(graph, source)
             study = Study(graph, source, calibration=calibration, keep=False, stopwatch=stopwatch, progress=progress)
             made = study.plan(options)
@@ -154,6 +161,7 @@ def simulate(
         for archive in (outputs_file, trace_file):
             if archive is not None:
                 archive.finish()
+        gate.judge([_subject(record, made)], record)
         output.write(record)
         delivery.deliver()
 
@@ -162,6 +170,13 @@ def simulate(
         print_attributions(attributions)
 
     output.show(show)
+    gate.tell(quiet=output.direct)
+
+
+def _subject(record: Mapping[str, Any], made: Plan) -> Subject:
+    """A run as a gate judges it."""
+    name = f"{record['plan']['format']} {record['plan']['normalize']}"
+    return Subject(name, record, id=identity(made.options), seconds=sum(record["seconds"].values()))
 
 
 def plan(*, output: str, auto: bool, json_file: str | None, **given: Any) -> None:

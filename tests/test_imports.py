@@ -34,7 +34,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("gate",),
     ("sweeping",),
     ("api", "commands"),
-    ("hls_commands", "plan_commands", "sweep_commands"),
+    ("hls_commands", "plan_commands", "report_commands", "sweep_commands", "testing"),
     ("cli",),
     ("",),
 )

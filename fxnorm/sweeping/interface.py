@@ -85,10 +85,10 @@ def sweep(
     >>> {row.configuration.name: row.metrics["accuracy"] for row in run.rows}  # doctest: +SKIP
     """
     grid = Grid.read({"format": formats, "layers": layers, **options}, width, integer_bits)
-    graph, words = _graph(model)
+    graph, words = open_model(model)
     paths = {} if words is None else {"model": words[0]}
-    source, path = _data(graph, data)
-    calibration, other = (None, None) if calibration_data is None else _data(graph, calibration_data)
+    source, path = open_samples(graph, data)
+    calibration, other = (None, None) if calibration_data is None else open_samples(graph, calibration_data)
     for name, found in (("data", path), ("calibration", other)):
         if found is not None:
             paths[name] = found
@@ -105,7 +105,7 @@ def sweep(
     )
 
 
-def _graph(model: str | os.PathLike[str] | Graph) -> tuple[Graph, tuple[str, ...] | None]:
+def open_model(model: str | os.PathLike[str] | Graph) -> tuple[Graph, tuple[str, ...] | None]:
     """The network, and the words of a command line for it; None for one that was loaded in ways that cannot be known here."""
     if isinstance(model, Graph):
         return model, None
@@ -116,7 +116,8 @@ def _graph(model: str | os.PathLike[str] | Graph) -> tuple[Graph, tuple[str, ...
     return load(path, known=known), (f"./{path}" if path.startswith("-") else path,)
 
 
-def _data(graph: Graph, samples: Any) -> tuple[Data, str | None]:
+def open_samples(graph: Graph, samples: Any) -> tuple[Data, str | None]:
+    """Samples of a file, a folder or in memory, and the path, where there is one."""
     from fxnorm.data import Data
 
     if isinstance(samples, str | os.PathLike):

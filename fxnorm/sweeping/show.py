@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from fxnorm.report.columns import Column, console, print_line, print_table
 from fxnorm.report.table import UNKNOWN, count
@@ -12,6 +13,9 @@ from fxnorm.sweeping.measure import DONE
 from fxnorm.sweeping.results import sqnr_text
 from fxnorm.sweeping.store import RESULTS_CSV, RESULTS_JSON
 from fxnorm.sweeping.tables import Row, Run
+
+COSTS: Final = {"weight_bits": "weight bits", "dsp": "DSP", "lut": "LUT", "rescale_multiplications": "rescale products"}
+"""Costs that the table shows, see `fxnorm.cost.summary`; the files have all of them."""
 
 
 def print_sweep(run: Run) -> None:
@@ -49,10 +53,10 @@ def sweep_columns(run: Run) -> list[Column]:
         columns.append(Column("arg-max agrees", [_share(row, "agreement") for row in rows], rank=2))
     overflowing = frozenset(place for place, row in enumerate(rows) if row.metrics["overflow_count"])
     columns.append(Column("overflow", [_overflow(row) for row in rows], rank=1, alert=overflowing))
-    for name in next((list(row.cost) for row in done if row.cost is not None), []):
+    for name, heading in COSTS.items():
         cells = [_cost(row, name) for row in rows]
         if any(cell not in ("", "0") for cell in cells):
-            columns.append(Column(name.replace("_", " "), cells, rank=3))
+            columns.append(Column(heading, cells, rank=3))
     return [*columns, *_reasons(rows)]
 
 

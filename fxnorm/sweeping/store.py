@@ -69,7 +69,8 @@ overflow_count  values, additions of accumulators and stages that overflowed, al
 overflow_fraction
                 largest share of one layer's values (or additions) that overflowed
 record          JSON, what `fxnorm simulate --json` writes: outputs, layers with histograms, accumulators, hint; null if refused
-cost            JSON, what the plan costs in hardware, {name: number}; null if refused
+cost            JSON, what the plan costs in hardware, {name: number}, see `fxnorm.cost.summary`; null if refused, or where
+                integers are wider than hardware has them
 seconds         JSON, by phase: {"plan", "reference", "simulate", "total"}; shared work is counted where it was done
 finished        UTC, ISO 8601
 versions        JSON, {"fxnorm", "python", "numpy", "onnxruntime"}

@@ -57,27 +57,35 @@ class Source:
     command: tuple[str, ...] = ()
 
     def identity(self, grid: Grid) -> dict[str, Any]:
-        """What decides the results."""
+        """What decides the results of a sweep."""
+        return self.identity_of(grid.record())
+
+    def identity_of(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What decides the results of any run: the network, the data, and what was asked for as plain data."""
         return {
             "model": self.graph.sha256,
             "data": self.data.sha256,
             "calibration": None if self.calibration is None else self.calibration.sha256,
             "shapes": {name: list(self.graph.shape(name)) for name in self.graph.inputs},
-            "request": grid.record(),
+            "request": dict(request),
             "fxnorm": versions()["fxnorm"],
         }
 
     def record(self, grid: Grid) -> dict[str, Any]:
-        """The table `run`; see `fxnorm.sweeping.store`."""
+        """The table `run` of a sweep; see `fxnorm.sweeping.store`."""
+        return self.record_of(KIND, grid.record(), grid.axes)
+
+    def record_of(self, kind: str, request: Mapping[str, Any], axes: Mapping[str, Any]) -> dict[str, Any]:
+        """The table `run` of a run of any kind."""
         paths = self.paths or {}
         calibration = self.calibration
         return {
-            "kind": KIND,
-            "identity": self.identity(grid),
+            "kind": kind,
+            "identity": self.identity_of(request),
             "model": {"path": paths.get("model", str(self.graph.path or "")), "sha256": self.graph.sha256},
             "data": {**_data_record(self.data, paths.get("data")), "labels": self.data.labels is not None},
             "calibration": None if calibration is None else _data_record(calibration, paths.get("calibration")),
-            "axes": grid.axes,
+            "axes": dict(axes),
             "command": list(self.command),
         }
 
@@ -94,6 +102,7 @@ def sweep(
     workers: int | None = None,
     executor: Callable[[Study], Executor] | None = None,
     progress: Progress | None = None,
+    look: Callable[[Sequence[Configuration]], None] | None = None,
 ) -> Run:
     """Compute every configuration of a grid that the run folder does not hold yet, a row at a time.
 
@@ -103,6 +112,8 @@ def sweep(
         Configurations at a time; default: the processor's cores.
     executor
         Makes what computes; default: `LocalExecutor`.
+    look
+        Shown all configurations before any is computed; what it raises ends the sweep.
 
     Raises
     ------
@@ -121,6 +132,8 @@ def sweep(
         if known is not None:
             refuse_another(known, KIND, source.identity(grid), folder)
             asked = store.configurations()
+            if look is not None:
+                look(asked)
         else:
             asked = []
         finished = store.finished() if asked else set()
@@ -129,6 +142,8 @@ def sweep(
             study = _study(source, grid, progress)
             if not asked:
                 left = _expanded(source, grid, study)
+                if look is not None:
+                    look(left)
                 store.create(source.record(grid), left)
             made = LocalExecutor(study, workers) if executor is None else executor(study)
             compute(store, made, left, progress)
