@@ -41,7 +41,9 @@ class Vectors:
         tally = self.tallies[layer]
         if counter == OVERFLOW:
             return tally.overflow
-        return tally.accumulator_overflow if counter == ACCUMULATOR else tally.stages.get(counter, 0)
+        if counter == ACCUMULATOR:
+            return tally.accumulator_overflow
+        return tally.stages.get(counter.replace("_", " "), 0)
 
 
 def run_codes(plan: Plan, inputs: Mapping[str, Array]) -> Vectors:

@@ -94,11 +94,12 @@ class Rescale:
             rounded = np.clip(rounded, self.low, self.high)
         lost = arith.overflowed(rounded, self.output)
         count = int(np.count_nonzero(lost))
+        # Only formats of inner stages can be wider than 64 bits.
+        wide = self.output.max_code > arith.INT64_MAX
         if count:
             tally.overflow += count
-            rounded = arith.fit(rounded, self.output)
-        # Only formats of inner stages can be wider than 64 bits.
-        return rounded if self.output.max_code > arith.INT64_MAX else rounded.astype(np.int64, copy=False)
+            rounded = arith.fit(rounded.astype(object) if wide else rounded, self.output)
+        return rounded if wide else rounded.astype(np.int64, copy=False)
 
     def _round(self, accumulator: Array) -> Array:
         left = -int(np.min(self.shift))

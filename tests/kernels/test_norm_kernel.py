@@ -458,3 +458,17 @@ def test_widths_beyond_two_limbs_are_refused():
     wide = Encoding(Format(40, 20))
     with pytest.raises(OverflowError, match="40 bits"):
         NormOperation((4,), (0,), "variance").decide([wide], wide, Policy(wide.format, Format(8, 4)))
+
+
+@pytest.mark.parametrize("width", [63, 64, 65, 128])
+def test_an_unsigned_mean_of_any_width_wraps(width):
+    """A mean of -5 in a stage that has no codes below 0: 2^width - 5, and one overflow."""
+    x = Encoding(Format(8, 8))
+    stage = Format(width, width, False, Rounding.RND, Overflow.WRAP)
+    operation = NormMeanOperation(NormOperation((4,), (0,), "variance"), (1,), (1,))
+    output = Encoding(Format(8, 8, True, Rounding.RND, Overflow.WRAP))
+    kernel = operation.decide([x], output, Policy(output.format, x.format, norm=NormPolicy("two_pass", stage)))
+    got, tally = executed(kernel, [np.full((1, 4), -5)])
+    assert got.tolist() == [[-5]]
+    assert tally.stages == {"mean": 1}
+    assert tally.overflow == 1
