@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from fxnorm.errors import FxnormError
     from fxnorm.fixed.format import Format, Overflow, Rounding
     from fxnorm.hls.cosim import cosim
-    from fxnorm.hls.interface import emit
+    from fxnorm.emission import emit
+    from fxnorm.searching.interface import search
     from fxnorm.sweeping.interface import sweep
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "plan",
     "reference",
     "save_plan",
+    "search",
     "simulate",
     "sweep",
 ]
@@ -73,7 +75,8 @@ _HOMES = {
     "FxnormError": "fxnorm.errors",
     **dict.fromkeys(("Format", "Overflow", "Rounding"), "fxnorm.fixed.format"),
     "cosim": "fxnorm.hls.cosim",
-    "emit": "fxnorm.hls.interface",
+    "emit": "fxnorm.emission",
+    "search": "fxnorm.searching.interface",
     "sweep": "fxnorm.sweeping.interface",
 }
 

@@ -246,6 +246,53 @@ def sweep(words: Sequence[str], /, **given: Any) -> None:
     run(words=words, **given)
 
 
+@cli.command(short_help="The cheapest plan that meets a gate: widths layer by layer.")
+@click.argument("model", metavar="MODEL")
+@click.option("--width", default="4:16", metavar="LIST", help="Widths that layers choose from.  [default: 4:16]")
+@click.option(
+    "--integer-bits",
+    type=click.IntRange(-32, 32),
+    metavar="N",
+    help="Integer bits of all formats, with the sign.  [default: those that hold every value of the calibration data]",
+)
+@click.option(
+    "--narrower",
+    default="0",
+    metavar="LIST",
+    help="Bits by which accumulators may be narrower than what never overflows, 0:3; they saturate then.  [default: 0]",
+)
+@_with(_PLAN_OPTIONS[1:], _MODEL_OPTIONS, _DATA_OPTIONS, _GATE_OPTIONS[:5])
+@click.option(
+    "--cost",
+    multiple=True,
+    metavar="NAME",
+    help="What is to be small: full_adders, multiplier_area, memory_bits, dsp, lut, bram18, interval, latency, …; repeatable, the "
+    "first one decides.  [default: full_adders]",
+)
+@click.option(
+    "--trials", type=click.IntRange(min=0), default=100, metavar="N", help="Plans that Optuna proposes.  [default: 100]"
+)
+@click.option(
+    "--search-seed", type=click.IntRange(min=0), default=0, metavar="N", help="Seed of the proposals.  [default: 0]"
+)
+@click.option(
+    "--storage", metavar="URL", help="Database that several machines share.  [default: a file in the run folder]"
+)
+@click.option("-o", "--output", required=True, metavar="RUN", help="Run folder, new or interrupted.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Plans at a time.  [default: the cores]")
+@click.option("--json", "json_file", metavar="FILE", help="Write what was found as JSON; - is standard output.")
+@click.pass_obj
+def search(words: Sequence[str], /, **given: Any) -> None:
+    """Look for the cheapest plan of MODEL that meets a gate, a width for every layer.
+
+    --normalize takes several modes, separated by commas, and every layer chooses its own. The plans that no other one beats go into
+    RUN/plans, ready for simulate and emit. Exit code 1 if no plan meets the gate.
+    """
+    from fxnorm.search_commands import search as run
+
+    click.get_current_context().exit(run(words=words, **given))
+
+
 @cli.command(short_help="A run as a page with charts, as Markdown, or as figures for papers.")
 @click.argument("run", metavar="RUN|JSON")
 @click.option("-o", "--output", metavar="FILE", help="Report to write: one HTML file that loads nothing, or Markdown.")
@@ -292,7 +339,7 @@ def report(**given: Any) -> None:
     "--frames",
     type=click.IntRange(min=1),
     metavar="N",
-    help="At most so many samples for the testbench.  [default: 50]",
+    help="Samples for the testbench: random ones, or the first of --data.  [default: 50]",
 )
 @click.option("--json", "json_file", metavar="FILE", help="Write it as JSON; - is standard output.")
 def emit(**given: Any) -> None:
@@ -311,6 +358,13 @@ def emit(**given: Any) -> None:
     "--target", multiple=True, metavar="NAME", help="vitis or catapult; repeatable.  [default: all in the project]"
 )
 @click.option("--include", multiple=True, metavar="DIR", help="Folder with the vendor's headers; repeatable.")
+@click.option("--layers", is_flag=True, help="Compare every layer, and name the first that differs.")
+@click.option(
+    "--shrink",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Where codes differ, look so long for the smallest input that shows it; 0 does not look.  [default: 20]",
+)
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N", help="Compilers at a time.  [default: the processor's cores]"
 )

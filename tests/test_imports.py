@@ -23,7 +23,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("lowering", "data", "samples", "proofs"),
     ("calibration", "metrics"),
     ("planning", "diagnosis"),
-    ("runtime",),
+    ("runtime", "exact_onnx"),
     ("simulation", "expected", "output_digest"),
     ("evaluation",),
     ("study",),
@@ -33,24 +33,30 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("gate",),
     ("sweeping",),
-    ("api", "commands"),
-    ("hls_commands", "plan_commands", "report_commands", "sweep_commands", "testing"),
+    ("searching",),
+    ("page",),
+    ("api", "commands", "emission"),
+    ("hls_commands", "plan_commands", "report_commands", "search_commands", "sweep_commands", "testing"),
     ("cli",),
     ("",),
 )
 
 # Libraries that one part of the program keeps to itself.
 KEPT_BY = {
-    "onnx": {"graph", "runtime", "api"},
+    "onnx": {"graph", "runtime", "exact_onnx", "api"},
     "onnx_ir": {"graph"},
     "google": {"graph"},
     "click": {"cli"},
     "fxpmath": {"fixed", "simulation"},
     "clang": {"hls"},
-    "jinja2": {"hls"},
+    "optuna": {"searching"},
+    "jinja2": {"hls", "page"},
+    "markupsafe": {"page"},
+    "altair": {"page"},
+    "vl_convert": {"page"},
 }
 
-HEAVY = ("onnx", "onnx_ir", "onnxruntime", "mpmath", "fxpmath", "rich")
+HEAVY = ("onnx", "onnx_ir", "onnxruntime", "mpmath", "fxpmath", "rich", "altair", "vl_convert")
 
 
 def part(module: str) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from fxnorm.errors import DataError, FxnormError
+from fxnorm.cost.summary import summary
+from fxnorm.errors import DataError, FxnormError, UnsupportedError
 from fxnorm.evaluation import Evaluation, Stopwatch
-from fxnorm.planning.price import rescale_cost
+from fxnorm.planning.plan import Plan
 from fxnorm.report.record import finite, run_record
 from fxnorm.study import Study
 from fxnorm.sweeping.configuration import Configuration
@@ -35,7 +36,7 @@ class Outcome:
     record
         What `simulate --json` writes, without its seconds.
     cost
-        What the plan costs in hardware.
+        What the plan costs in hardware, see `fxnorm.cost.summary`; None for a refusal, and where it cannot be told.
     seconds
         By phase.
     versions
@@ -97,10 +98,18 @@ def measure(
         reason=None,
         metrics=metrics(evaluation, record),
         record=record,
-        cost={name: float(value) for name, value in asdict(rescale_cost(plan)).items()},
+        cost=_cost(plan),
         seconds=_rounded({**seconds, "total": time.perf_counter() - begun}),
         versions=versions(),
     )
+
+
+def _cost(plan: Plan) -> dict[str, float] | None:
+    """What a plan costs; integers that are too wide for hardware have no cost, but can be simulated."""
+    try:
+        return summary(plan)
+    except UnsupportedError:
+        return None
 
 
 def metrics(evaluation: Evaluation, record: Mapping[str, Any]) -> dict[str, Any]:

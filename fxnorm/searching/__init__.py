@@ -1,0 +1,1 @@
+"""The cheapest plan that meets a gate: widths, accumulators and normalization layer by layer."""
