@@ -7,14 +7,29 @@ from dataclasses import dataclass
 from typing import Final
 
 from fxnorm.hls.block import Block, Site
-from fxnorm.hls.blocks import divide, elementwise, linear, matmul, movement, norm, pool, rescale, softmax, table
+from fxnorm.hls.blocks import (
+    divide,
+    elementwise,
+    linear,
+    local_response,
+    matmul,
+    movement,
+    norm,
+    norm_statistic,
+    pool,
+    rescale,
+    softmax,
+    table,
+)
 from fxnorm.kernels.divide import Divide
 from fxnorm.kernels.elementwise import Elementwise
 from fxnorm.kernels.kernel import Kernel
 from fxnorm.kernels.linear import Linear
+from fxnorm.kernels.local_response import LocalResponse
 from fxnorm.kernels.matmul import MatMul
 from fxnorm.kernels.movement import Concat, Lookup, Movement
 from fxnorm.kernels.norm import Norm
+from fxnorm.kernels.norm_statistic import NormInverseDeviation, NormMean
 from fxnorm.kernels.pool import Pool, Reduce
 from fxnorm.kernels.rescale import ScaleAndShift
 from fxnorm.kernels.softmax import LogSoftmax, Softmax
@@ -57,6 +72,9 @@ BLOCKS: Final[dict[type[Kernel], Entry]] = {
     Softmax: Entry(softmax.build),
     LogSoftmax: Entry(softmax.build_log),
     Norm: Entry(norm.build, images=norm.across_channels),
+    NormMean: Entry(norm_statistic.build_mean),
+    NormInverseDeviation: Entry(norm_statistic.build_deviation),
+    LocalResponse: Entry(local_response.build, images=local_response.across_channels),
     Movement: Entry(movement.build),
     Concat: Entry(movement.build_concat, tied=True),
     Lookup: Entry(movement.build_lookup),

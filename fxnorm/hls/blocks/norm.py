@@ -56,7 +56,7 @@ class NormView:
     scale, cut, bias
         What follows: (numerator · scale) · mantissa / 2**shift + bias. A scale or bias of None is not there.
     roms
-        Tables of scale and bias.
+        Tables.
     stage
         Rescale.
     """
@@ -101,7 +101,7 @@ def build(site: Site) -> Block:
         scale=scale,
         cut=product,
         bias=bias,
-        roms=tuple(roms),
+        roms=(*moments.roms, *roms),
         stage=stage(site, kernel.stage, result),
     )
     counters = (OVERFLOW, *moments.counters)
