@@ -26,10 +26,10 @@ if TYPE_CHECKING:
         save_plan,
         simulate,
     )
+    from fxnorm.emission import emit
     from fxnorm.errors import FxnormError
     from fxnorm.fixed.format import Format, Overflow, Rounding
     from fxnorm.hls.cosim import cosim
-    from fxnorm.emission import emit
     from fxnorm.searching.interface import search
     from fxnorm.sweeping.interface import sweep
 

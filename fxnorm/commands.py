@@ -74,7 +74,13 @@ class Inputs:
 
         if self.data is not None:
             return Data.open(self.data, graph)
-        return Data.random(graph, self.samples or RANDOM_SAMPLES, self.seed or 0)
+        return self.random(graph, self.samples or RANDOM_SAMPLES)
+
+    def random(self, graph: Graph, count: int) -> Data:
+        """So many random samples."""
+        from fxnorm.data import Data
+
+        return Data.random(graph, count, self.seed or 0)
 
     def open_calibration(self, graph: Graph, source: Data) -> Data:
         """Samples for calibration: those that are run, unless others are named."""

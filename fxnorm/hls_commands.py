@@ -9,14 +9,17 @@ from typing import Any, Final, cast
 import numpy as np
 
 from fxnorm.commands import Inputs
+from fxnorm.cost import NetworkEstimate
+from fxnorm.emission import emit_estimated
 from fxnorm.errors import UsageError
 from fxnorm.graph.graph import Value
+from fxnorm.hls.build import Progress
 from fxnorm.hls.choices import Choices
-from fxnorm.hls.cosim import CosimReport
+from fxnorm.hls.cosim import PATIENCE
 from fxnorm.hls.cosim import cosim as run_cosim
+from fxnorm.hls.cosim_report import CosimReport, First
 from fxnorm.hls.design import make_design
 from fxnorm.hls.emit import FRAMES
-from fxnorm.hls.emit import emit as run_emit
 from fxnorm.hls.names import project_name
 from fxnorm.hls.project import Project, check_folder
 from fxnorm.planning import storage
@@ -76,27 +79,50 @@ def emit(
             calibration = inputs.open_calibration(graph, source)
             plan = Study(graph, source, calibration=calibration, keep=False, progress=progress).plan(options)
             make_design(plan, choices)  # refuse before samples are run
-            samples = source.head(count)
+            samples = source.head(count) if inputs.data is not None else inputs.random(graph, count).head(count)
             announcement = f"no --data: {source.description}"
         if inputs.data is None:
             said.announce(announcement)
-        project = run_emit(plan, output, choices, samples, frames=count, seed=inputs.seed or 0)
-        said.write(_project_record(project, output))
+        project, estimates = emit_estimated(plan, output, choices, samples, frames=count, seed=inputs.seed or 0)
+        said.write(project_record(project, output, estimates))
         delivery.deliver()
-    said.show(lambda: _print_project(project, output))
+    said.show(lambda: print_project(project, output, estimates, frames))
 
 
 def cosim(
-    *, project: str, target: tuple[str, ...], include: tuple[str, ...], json_file: str | None, jobs: int | None
+    *,
+    project: str,
+    target: tuple[str, ...],
+    include: tuple[str, ...],
+    layers: bool,
+    shrink: float | None,
+    json_file: str | None,
+    jobs: int | None,
 ) -> int:
     """`fxnorm cosim`; its exit code."""
     with Delivery([project]) as delivery, progress_bars() as progress:
         said = Output(json_file, delivery)
-        report = run_cosim(project, targets=target, include=include, jobs=jobs, progress=progress)
+        patience = PATIENCE if shrink is None else shrink
+        report = run_cosim(
+            project,
+            targets=target,
+            include=include,
+            layers=layers,
+            jobs=jobs,
+            progress=_compiling(progress),
+            patience=patience,
+        )
         said.write(report.record())
         delivery.deliver()
     said.show(lambda: _print_cosim(report))
     return 0 if report.passed else FAILED
+
+
+def _compiling(progress: Progress | None) -> Progress | None:
+    """Bars that say what goes on."""
+    if progress is None:
+        return None
+    return lambda target, done, total: progress(f"compiling {target}", done, total)
 
 
 def _refuse_options(inputs: Inputs, chosen: Mapping[str, Any]) -> None:
@@ -120,7 +146,8 @@ def _planned_data(plan: Plan, path: str, count: int) -> dict[str, np.ndarray]:
     return Data.open(path, cast(Any, _PlannedInputs(plan.inputs, values))).head(count)
 
 
-def _project_record(project: Project, folder: str) -> dict[str, Any]:
+def project_record(project: Project, folder: str, estimates: NetworkEstimate) -> dict[str, Any]:
+    """Plain data of what was written."""
     design = project.design
     return {
         "project": project.name,
@@ -129,16 +156,26 @@ def _project_record(project: Project, folder: str) -> dict[str, Any]:
         "targets": [dialect.name for dialect in design.choices.targets],
         **design.choices.record(),
         "files": len(project.files),
+        "frames": project.frames,
         "layers": [
             {"block": unit.name, "name": unit.layer.name, "op": unit.layer.op, "summary": unit.block.summary}
             for unit in design.units
         ],
         "channels": [{"name": own.name, "depth": own.depth, "least": own.least} for own in design.channels],
+        "estimates": estimates.record(),
     }
 
 
-def _print_project(project: Project, folder: str) -> None:
+def print_project(project: Project, folder: str, estimates: NetworkEstimate, asked: int | None) -> None:
+    """Print what was written.
+
+    Parameters
+    ----------
+    asked
+        Frames that were asked for; None: nobody did.
+    """
     from fxnorm.report.columns import Column, console, print_line, print_table
+    from fxnorm.report.estimates import print_estimates
 
     design, out = project.design, console()
     targets = " and ".join(dialect.title for dialect in design.choices.targets)
@@ -154,6 +191,9 @@ def _print_project(project: Project, folder: str) -> None:
     deep = [own for own in design.channels if own.least > min(other.least for other in design.channels)]
     if deep:
         print_line(out, "FIFOs: " + ", ".join(f"{own.name} {own.depth}" for own in deep) + "; all others 2 or 4")
+    print_estimates(out, estimates)
+    fewer = asked is not None and project.frames < asked
+    print_line(out, f"testbench: {project.frames} frames" + (f", all that the data has, not {asked}" if fewer else ""))
     print_line(out, f"next: fxnorm cosim {folder}")
 
 
@@ -172,11 +212,38 @@ def _print_cosim(report: CosimReport) -> None:
         for flavour in target.flavours:
             for output in flavour.outputs:
                 line = f"  {flavour.flavour}: {output.port} {output.name}: {output.differing} of {output.compared} codes differ"
-                if output.first is not None:
-                    frame, index, code, expected = output.first
-                    line += f"; the first: frame {frame}, index {index}, {output.layer}: {code} instead of {expected}"
-                print_line(out, line)
+                print_line(out, line + _said_first(output.first, f", {output.layer}"))
             for name, (seen, expected) in flavour.counters.items():
                 print_line(out, f"  {flavour.flavour}: counter {name} is {seen} instead of {expected}")
+            if flavour.layers:
+                wrong = sum(layer.differing > 0 for layer in flavour.layers)
+                line = f"  {flavour.flavour}: {wrong} of {len(flavour.layers)} layers differ in {report.traced} frames"
+                first = flavour.first_layer
+                if first is not None:
+                    line += (
+                        f"; the first layer: {first.block} {first.name}, {first.differing} of {first.compared} codes"
+                    )
+                    line += _said_first(first.first, "")
+                print_line(out, line)
+        if target.fifos and not target.streams and not target.message:
+            print_line(out, f"  streams: the logged frames pass {target.fifos} FIFOs of the emitted depths")
+        if target.streams:
+            print_line(out, f"  {target.streams}")
         if target.message:
             print_line(out, f"  {target.message}")
+        if target.shrunk is not None:
+            small = target.shrunk
+            print_line(
+                out,
+                f"  the smallest input found that differs: {small.frames} frame(s), {small.nonzero} of {small.codes} codes not zero, "
+                f"in {small.folder}",
+            )
+    if report.vectors:
+        print_line(out, report.vectors)
+
+
+def _said_first(first: First | None, where: str) -> str:
+    if first is None:
+        return ""
+    frame, index, code, expected = first
+    return f"; the first: frame {frame}, index {index}{where}: {code} instead of {expected}"

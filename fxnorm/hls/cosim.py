@@ -1,185 +1,40 @@
 """Compile an emitted project with plain g++, run it, and compare every code with the simulator's.
 
 The testbench compares and says so by its exit code; what it saw is compared here once more, code by code, so that a testbench that has
-lost its teeth is found out: the two verdicts must agree.
+lost its teeth is found out: the two verdicts must agree. What passes the channels is logged, and replayed through FIFOs of the depths
+that stand in the emitted files, for channels of plain C++ never fill up. Where codes differ, the input is made as small as it can be.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import json
-import os
-import resource
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from fxnorm.errors import UsageError
+from fxnorm.errors import StreamError, UsageError
+from fxnorm.hls.build import FLAGS, Build, Progress, find_headers
+from fxnorm.hls.cosim_report import CosimReport, FlavourReport, OutputReport, Shrunk, TargetReport
 from fxnorm.hls.dialect import DIALECTS, Dialect
-from fxnorm.hls.names import check_name
-from fxnorm.hls.project import MANIFEST
-from fxnorm.hls.vectors import parse
+from fxnorm.hls.event_log import read_log, replay
+from fxnorm.hls.layer_trace import compare_layers, plan_codes, traced_frames
+from fxnorm.hls.shrink import shrink
+from fxnorm.hls.stored import StoredProject
+from fxnorm.hls.vectors import parse, text
 
-FLAGS: Final = ("-std=c++14", "-O2", "-Wno-unknown-pragmas", "-Wno-unused-label")
+Array = np.ndarray
+
 FLAVOURS: Final = ("design", "raw")
-INSTALL: Final = "install them with `pip install --no-deps hls4ml`, or name their folder with --include"
-_VARIABLES: Final = {"ac": "MGC_HOME", "ap": "XILINX_HLS"}
-_INSIDE: Final = {"ac": ("shared/include", "catapult/ac_types/include"), "ap": ("include", "vivado/ap_types")}
-
-Progress = Callable[[str, int, int], None]
-"""Called with a target's name, how many of its files are compiled, and how many there are."""
-
-
-@dataclass(frozen=True)
-class OutputReport:
-    """One output of one flavour: codes compared, codes that differ, and the first of them."""
-
-    port: str
-    name: str
-    layer: str
-    compared: int
-    differing: int
-    first: tuple[int, int, int, int] | None
-    """Frame, index, the code that came, the code expected."""
-
-
-@dataclass(frozen=True)
-class FlavourReport:
-    """The design's own function, or the plain one on native integers."""
-
-    flavour: str
-    outputs: tuple[OutputReport, ...]
-    counters: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Overflow counters that differ: what came, and what was expected; empty also where they were not compiled in."""
-
-
-@dataclass(frozen=True)
-class TargetReport:
-    """What one target did.
-
-    Attributes
-    ----------
-    target
-        Name of the dialect.
-    compile_seconds, run_seconds
-        Wall-clock time.
-    exit_code
-        Of the testbench.
-    flavours
-        By flavour; empty where the program broke off.
-    message
-        What it said last, where it broke off or its verdict is not the one that its codes give; "" otherwise.
-    """
-
-    target: str
-    compile_seconds: float
-    run_seconds: float
-    exit_code: int
-    flavours: tuple[FlavourReport, ...]
-    message: str
-
-    @property
-    def differing(self) -> int:
-        """Codes that differ, over all outputs of all flavours."""
-        return sum(output.differing for flavour in self.flavours for output in flavour.outputs)
-
-    @property
-    def passed(self) -> bool:
-        """Whether every code and every counter is the one expected."""
-        counters = any(flavour.counters for flavour in self.flavours)
-        return self.exit_code == 0 and not self.differing and not counters and not self.message
-
-
-@dataclass(frozen=True)
-class CosimReport:
-    """What became of all targets of a project."""
-
-    project: str
-    frames: int
-    targets: tuple[TargetReport, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether all of them passed."""
-        return all(target.passed for target in self.targets)
-
-    @property
-    def differing(self) -> int:
-        """Codes that differ."""
-        return sum(target.differing for target in self.targets)
-
-    def record(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "project": self.project,
-            "frames": self.frames,
-            "passed": self.passed,
-            "targets": [
-                {
-                    "target": own.target,
-                    "passed": own.passed,
-                    "compile_seconds": own.compile_seconds,
-                    "run_seconds": own.run_seconds,
-                    "message": own.message,
-                    "flavours": [
-                        {
-                            "flavour": flavour.flavour,
-                            "outputs": [
-                                {
-                                    "port": output.port,
-                                    "name": output.name,
-                                    "layer": output.layer,
-                                    "compared": output.compared,
-                                    "differing": output.differing,
-                                    "first": None
-                                    if output.first is None
-                                    else dict(zip(("frame", "index", "code", "expected"), output.first, strict=True)),
-                                }
-                                for output in flavour.outputs
-                            ],
-                            "counters": {name: list(pair) for name, pair in flavour.counters.items()},
-                        }
-                        for flavour in own.flavours
-                    ],
-                }
-                for own in self.targets
-            ],
-        }
-
-
-def find_headers(dialect: Dialect, include: Sequence[str] = ()) -> Path:
-    """Folder of a vendor's types: named ones first, then the vendor's tool, then those inside of an installed hls4ml.
-
-    Raises
-    ------
-    UsageError
-        If there are none.
-    """
-    tool, wheel = _INSIDE[dialect.types]
-    candidates = [Path(folder) for folder in include]
-    home = os.environ.get(_VARIABLES[dialect.types])
-    if home:
-        candidates.append(Path(home) / tool)
-    with contextlib.suppress(ImportError, ValueError):
-        found = importlib.util.find_spec("hls4ml")
-        if found is not None and found.submodule_search_locations:
-            candidates += [Path(root) / "templates" / wheel for root in found.submodule_search_locations]
-    for folder in candidates:
-        if (folder / dialect.header).is_file():
-            return folder
-    raise UsageError(
-        f"cosim: {dialect.name}: {dialect.header} must be in a folder of --include, in ${_VARIABLES[dialect.types]} or in an "
-        f"installed hls4ml, and it is in none of them; {INSTALL}"
-    )
+PATIENCE: Final = 20.0
+"""Seconds for the search for a smaller input."""
+SMALLEST: Final = "smallest"
+"""Folder in a project for such inputs."""
 
 
 def cosim(
@@ -187,10 +42,12 @@ def cosim(
     *,
     targets: Sequence[str] = (),
     include: Sequence[str] = (),
+    layers: bool = False,
     counters: bool = True,
     jobs: int | None = None,
     progress: Progress | None = None,
     flags: Sequence[str] = FLAGS,
+    patience: float = PATIENCE,
 ) -> CosimReport:
     """Compile and run a project.
 
@@ -202,180 +59,198 @@ def cosim(
         Names of dialects; default: all that it has.
     include
         Folders with the vendors' headers.
+    layers
+        Whether every layer's codes are compared, not those of outputs alone.
     counters
         Whether overflow counters are compiled in and compared.
     jobs
         Compilers at a time; default: the processor's cores.
     flags
         Of the compiler.
+    patience
+        Seconds for the search for the smallest input that still differs, where one does; 0: no search.
 
     Raises
     ------
     UsageError
         If the folder is no project, a target is not in it, a header or g++ is missing, or the sources cannot be compiled.
+    PlanError
+        If the plan in the project is needed and damaged.
     """
-    folder = Path(project)
-    manifest = read_manifest(folder)
-    wanted = tuple(targets) or tuple(manifest["targets"])
+    stored = StoredProject.read(project)
+    known = stored.manifest["targets"]
+    wanted = tuple(targets) or tuple(known)
     for target in wanted:
-        if target not in manifest["targets"]:
+        if target not in known:
             raise UsageError(
-                f"cosim: {folder}: has the target(s) {', '.join(manifest['targets'])}, not {target!r}; emit it with --target {target}"
+                f"cosim: {stored.folder}: has the target(s) {', '.join(known)}, not {target!r}; emit it with --target {target}"
             )
     compiler = shutil.which("g++")
     if compiler is None:
         raise UsageError("cosim: g++ must be installed, and it is not found; install it (apt-get install g++)")
     headers = {target: find_headers(DIALECTS[target], include) for target in wanted}
+    expected: dict[str, Array] | None = None
+    traced = 0
+    if layers:
+        traced = traced_frames(stored.plan, stored.frames)
+        expected = plan_codes(stored, {port: stored.codes(port) for port in stored.inputs})
     reports = []
-    defines = ("-DFX_COUNTERS",) if counters else ()
     for target in wanted:
         with tempfile.TemporaryDirectory(prefix="fxnorm-cosim-") as scratch:
             build = Build(
-                folder.resolve(), manifest["project"], DIALECTS[target], headers[target], compiler, Path(scratch)
+                stored.folder.resolve(), stored.name, DIALECTS[target], headers[target], compiler, Path(scratch)
             )
-            started = time.perf_counter()
-            program = build.compile((*flags, *defines), jobs, progress)
-            compiled = time.perf_counter()
-            done = build.run(program)
-            ended = time.perf_counter()
-            flavours, message = _compared(folder, manifest, Path(scratch) / "out", done, counters)
-        reports.append(TargetReport(target, compiled - started, ended - compiled, done.returncode, flavours, message))
-    return CosimReport(str(manifest["project"]), int(manifest["frames"]), tuple(reports))
+            job = _Job(stored, build, counters, expected if layers else None, traced)
+            reports.append(job.run((*flags, *job.defines), jobs, progress, patience))
+    wrong = ""
+    if layers or any(target.differing for target in reports):
+        expected = expected or plan_codes(stored, {port: stored.codes(port) for port in stored.inputs})
+        wrong = _stale(stored, expected)
+    return CosimReport(stored.name, stored.frames, tuple(reports), traced, wrong)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Manifest of a project, as far as cosim believes it.
+class _Job:
+    """One target of a project, compiled and run."""
 
-    Raises
-    ------
-    UsageError
-        If there is none, or it is damaged.
-    """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        check_name(manifest["project"], f"{folder / MANIFEST}")
-        sound = (
-            set(manifest["targets"]) <= set(DIALECTS)
-            and all(isinstance(end["port"], str) and isinstance(end["name"], str) for end in manifest["outputs"])
-            and all(str(end["port"]) == f"out{index}" for index, end in enumerate(manifest["outputs"]))
-            and isinstance(manifest["frames"], int)
+    def __init__(
+        self, stored: StoredProject, build: Build, counters: bool, expected: Mapping[str, Array] | None, traced: int
+    ) -> None:
+        self._stored = stored
+        self._build = build
+        self._counters = counters
+        self._expected = expected
+        self._traced = traced
+
+    @property
+    def defines(self) -> tuple[str, ...]:
+        """What is compiled in beside the design."""
+        wanted = {
+            "FX_COUNTERS": self._counters,
+            "FX_VALUES": self._expected is not None,
+            "FX_EVENTS": self._stored.streams,
+        }
+        return tuple(f"-D{name}" for name, given in wanted.items() if given)
+
+    def run(self, flags: Sequence[str], jobs: int | None, progress: Progress | None, patience: float) -> TargetReport:
+        """Compile, run, compare; make the input smaller where codes differ."""
+        dialect = self._build.dialect
+        started = time.perf_counter()
+        program = self._build.compile(flags, jobs, progress)
+        compiled = time.perf_counter()
+        out = self._build.scratch / "out"
+        done = self._build.run(program, self._stored.vectors, out, traced=self._traced)
+        ended = time.perf_counter()
+        flavours, message = self._compared(out, done)
+        streams, fifos = self._replayed(dialect, out) if not message else ("", 0)
+        report = TargetReport(
+            dialect.name, compiled - started, ended - compiled, done.returncode, flavours, message, streams, fifos
         )
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UsageError(
-            f"cosim: {folder}: must be a project that `fxnorm emit` made; its {MANIFEST} cannot be read: {error}"
-        ) from error
-    if not sound:
-        raise UsageError(f"cosim: {folder}: its {MANIFEST} is damaged; emit the project again")
-    return dict(manifest)
+        if report.differing and not message and patience > 0:
+            return replace(report, shrunk=self._shrunk(program, report, patience))
+        return report
 
+    def _compared(self, out: Path, done: subprocess.CompletedProcess[str]) -> tuple[tuple[FlavourReport, ...], str]:
+        """Codes and counters that the testbench wrote, against those of the simulator; and what is wrong beside them."""
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        flavours: list[FlavourReport] = []
+        try:
+            for flavour in FLAVOURS:
+                flavours.append(self._flavour(out, flavour))
+        except (OSError, ValueError) as error:
+            last = said[-1] if said else str(error)
+            return tuple(flavours), f"the testbench broke off with exit code {done.returncode}: {last}"
+        differing = any(output.differing for flavour in flavours for output in flavour.outputs)
+        if differing != (done.returncode != 0):
+            last = said[-1] if said else "nothing"
+            verdict = f"the testbench's exit code is {done.returncode}, which is not what its codes say: {last}"
+            return tuple(flavours), verdict
+        return tuple(flavours), ""
 
-@dataclass(frozen=True)
-class Build:
-    """One target of a project on its way from sources to a program."""
-
-    folder: Path
-    name: str
-    dialect: Dialect
-    headers: Path
-    compiler: str
-    scratch: Path
-
-    def compile(self, flags: Sequence[str], jobs: int | None, progress: Progress | None) -> Path:
-        """Compile every source by itself, several at a time, and link them.
-
-        Raises
-        ------
-        UsageError
-            With the compiler's first words, if it refuses a source.
-        """
-        root = self.folder / self.dialect.name
-        sources = [*sorted((root / "src").glob("*.cpp")), root / "tb" / f"{self.name}_tb.cpp"]
-        includes = ["-isystem", str(self.headers), f"-I{root / 'src'}"]
-        if self.dialect.vitis:
-            includes.insert(0, f"-I{self.folder / 'sim'}")
-
-        def build(source: Path) -> Path:
-            made = self.scratch / f"{source.stem}.o"
-            self._run([self.compiler, *flags, *includes, "-c", str(source), "-o", str(made)], source)
-            return made
-
-        done = 0
-        objects = []
-        with ThreadPoolExecutor(jobs or len(os.sched_getaffinity(0))) as pool:
-            try:
-                for made in pool.map(build, sources):
-                    objects.append(str(made))
-                    done += 1
-                    if progress is not None:
-                        progress(self.dialect.name, done, len(sources))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        program = self.scratch / "tb"
-        self._run([self.compiler, *objects, "-o", str(program)], root)
-        return program
-
-    def run(self, program: Path) -> subprocess.CompletedProcess[str]:
-        """Run the testbench, with as much stack as there is: frames are local arrays."""
-        out = self.scratch / "out"
-        out.mkdir()
-
-        def deepen() -> None:
-            _, hard = resource.getrlimit(resource.RLIMIT_STACK)
-            resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))
-
-        return subprocess.run(
-            [str(program), str(self.folder / "vectors"), str(out)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            cwd=self.scratch,
-            preexec_fn=deepen,
-            check=False,
+    def _flavour(self, out: Path, flavour: str) -> FlavourReport:
+        stored = self._stored
+        manifest = stored.manifest
+        makers = {layer["output"]: layer["block"] for layer in manifest["layers"]}
+        outputs = tuple(
+            _output(stored, out, flavour, end, makers.get(end["value"], "input")) for end in manifest["outputs"]
         )
+        wrong = {}
+        if self._counters:
+            names = [counter for layer in manifest["layers"] for counter in layer["counters"]]
+            expected = (stored.vectors / "counts.txt").read_text().split()
+            seen = (out / f"{flavour}_counts.txt").read_text().split()
+            pairs = zip(names, seen, expected, strict=True)
+            wrong = {name: (int(got), int(wanted)) for name, got, wanted in pairs if int(got) != int(wanted)}
+        layers = []
+        if self._expected is not None:
+            first = {name: codes[: self._traced] for name, codes in self._expected.items()}
+            layers = compare_layers(stored, out, flavour, first)
+        return FlavourReport(flavour, outputs, wrong, tuple(layers))
 
-    def _run(self, command: list[str], where: Path) -> None:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-        if done.returncode:
-            said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:500])
-            raise UsageError(f"cosim: {where}: must compile, and g++ says: {said}; emit the project again")
+    def _replayed(self, dialect: Dialect, out: Path) -> tuple[str, int]:
+        """Why logged events do not pass the emitted FIFOs, "" where they do; and how many FIFOs there are."""
+        if not self._stored.streams:
+            return "", 0
+        depths = self._stored.depths(dialect)
+        try:
+            replay(read_log(out / "events.txt"), depths, {*self._stored.inputs, *self._stored.outputs})
+        except StreamError as error:
+            return str(error), len(depths)
+        return "", len(depths)
+
+    def _shrunk(self, program: Path, report: TargetReport, patience: float) -> Shrunk | None:
+        """A smaller input that differs from the plan's own codes, written beside the vectors."""
+        stored = self._stored
+        inputs = {port: stored.codes(port) for port in stored.inputs}
+        firsts = (output.first for flavour in report.flavours for output in flavour.outputs)
+        first = min(entry[0] for entry in firsts if entry is not None)
+        trial = self._build.scratch / "trial"
+
+        def shows(candidate: dict[str, Array]) -> bool:
+            _write_vectors(trial, stored, candidate)
+            return self._build.run(program, trial).returncode == 1
+
+        found = shrink(inputs, first, shows, patience)
+        if found is None:
+            return None
+        target = stored.folder / SMALLEST / report.target
+        try:
+            _write_vectors(target, stored, found)
+        except OSError as error:
+            raise UsageError(f"cosim: {target}: cannot be written: {error.strerror or error}") from error
+        nonzero = sum(int(np.count_nonzero(codes)) for codes in found.values())
+        frames = len(next(iter(found.values())))
+        return Shrunk(str(target), frames, nonzero, sum(codes.size for codes in found.values()))
 
 
-def _compared(
-    folder: Path, manifest: Mapping[str, Any], out: Path, done: subprocess.CompletedProcess[str], counters: bool
-) -> tuple[tuple[FlavourReport, ...], str]:
-    """Codes and counters that the testbench wrote, against those of the simulator; and what is wrong beside them."""
-    said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    makers = {layer["output"]: layer["block"] for layer in manifest["layers"]}
-    names = [counter for layer in manifest["layers"] for counter in layer["counters"]]
-    flavours = []
-    try:
-        for flavour in FLAVOURS:
-            outputs = tuple(
-                _output(folder, out, flavour, end, makers.get(end["value"], "input")) for end in manifest["outputs"]
+def _write_vectors(folder: Path, stored: StoredProject, inputs: Mapping[str, Array]) -> None:
+    """Stimuli, and what the project's plan makes of them."""
+    codes = plan_codes(stored, inputs)
+    folder.mkdir(parents=True, exist_ok=True)
+    for port, own in inputs.items():
+        (folder / f"{port}.txt").write_bytes(text(own))
+    for port, value in stored.plan.outputs.items():
+        (folder / f"{port}.txt").write_bytes(text(codes[value]))
+
+
+def _stale(stored: StoredProject, expected: Mapping[str, Array]) -> str:
+    """The first expected code that is not the plan's."""
+    for port, value in stored.plan.outputs.items():
+        held, wanted = stored.codes(port), expected[value]
+        if held.shape != wanted.shape:
+            return f"vectors/{port}.txt has the shape {list(held.shape)}, and the plan gives {list(wanted.shape)}"
+        wrong = np.argwhere(held != wanted)
+        if len(wrong):
+            frame, index = (int(number) for number in wrong[0])
+            return (
+                f"vectors/{port}.txt is not what the plan gives: frame {frame}, index {index}: {held[frame, index]} instead of "
+                f"{wanted[frame, index]}; emit the project again"
             )
-            wrong = {}
-            if counters:
-                expected = (folder / "vectors/counts.txt").read_text().split()
-                seen = (out / f"{flavour}_counts.txt").read_text().split()
-                pairs = zip(names, seen, expected, strict=True)
-                wrong = {name: (int(got), int(wanted)) for name, got, wanted in pairs if int(got) != int(wanted)}
-            flavours.append(FlavourReport(flavour, outputs, wrong))
-    except (OSError, ValueError) as error:
-        last = said[-1] if said else str(error)
-        return tuple(flavours), f"the testbench broke off with exit code {done.returncode}: {last}"
-    differing = any(output.differing for flavour in flavours for output in flavour.outputs)
-    if differing != (done.returncode != 0):
-        last = said[-1] if said else "nothing"
-        return tuple(
-            flavours
-        ), f"the testbench's exit code is {done.returncode}, which is not what its codes say: {last}"
-    return tuple(flavours), ""
+    return ""
 
 
-def _output(folder: Path, out: Path, flavour: str, end: Mapping[str, Any], layer: str) -> OutputReport:
+def _output(stored: StoredProject, out: Path, flavour: str, end: Mapping[str, Any], layer: str) -> OutputReport:
     port = str(end["port"])
-    expected = parse((folder / "vectors" / f"{port}.txt").read_bytes())
+    expected = parse((stored.vectors / f"{port}.txt").read_bytes())
     seen = parse((out / f"{flavour}_{port}.txt").read_bytes())
     if seen.shape != expected.shape:
         raise ValueError(f"{flavour}: {port} has the shape {list(seen.shape)}, not {list(expected.shape)}")

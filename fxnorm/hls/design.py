@@ -213,6 +213,11 @@ def _format_refusals(plan: Plan, choices: Choices) -> list[str]:
     """Values whose format a target has no word for, and values without elements, which no array can hold."""
     owners = {layer.output: f"{layer.name} ({layer.op})" for layer in plan.layers}
     refusals = []
+    for name, kernel in plan.transforms.items():
+        refusals.append(
+            f"input {name}: its normalization ({kernel.function}) works on float32 words, for which there is no hardware; "
+            "make a plan without it and give the design what it makes"
+        )
     for name, value in plan.values.items():
         where = owners.get(name, f"input {name}")
         if 0 in value.shape:

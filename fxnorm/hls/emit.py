@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -29,6 +29,7 @@ def emit(
     *,
     frames: int = FRAMES,
     seed: int = 0,
+    estimates: Callable[[], Mapping[str, Any]] | None = None,
 ) -> Project:
     """Write a project of C++ for high-level synthesis.
 
@@ -42,6 +43,8 @@ def emit(
         At most how many of them.
     seed
         Of random codes.
+    estimates
+        Asked for what the manifest says of cycles and resources, once it is sure that the plan can be emitted.
 
     Raises
     ------
@@ -56,6 +59,6 @@ def emit(
     vectors = (
         run_codes(plan, random_codes(plan, frames, seed)) if samples is None else run_samples(plan, samples, frames)
     )
-    project = make_project(design, name, vectors)
+    project = make_project(design, name, vectors, estimates=None if estimates is None else estimates())
     project.write(folder)
     return project

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 from fxnorm.errors import UsageError
+from fxnorm.hls.anonymous import anonymous
 from fxnorm.hls.block import Port
 from fxnorm.hls.design import Design, Terminal
 from fxnorm.hls.dialect import Dialect
 from fxnorm.hls.emitter import Emitter, include, template_folder
-from fxnorm.hls.layout import Layout
+from fxnorm.hls.manifest import MANIFEST, generator_version, make_manifest
 from fxnorm.hls.names import check_name
 from fxnorm.hls.vectors import Vectors, text
+from fxnorm.planning.storage import files as plan_files
 
-MANIFEST: Final = "manifest.json"
-VERSION: Final = 1
-_DIALECT_HEADERS: Final = frozenset({"fx_types_ac.h", "fx_types_ap.h", "fx_scverify.h", "hls_stream.h"})
+PLAN: Final = "plan"
+"""Folder of the plan that a project carries, under generated names."""
+_OTHER_HEADERS: Final = frozenset({"fx_types_ac.h", "fx_types_ap.h", "fx_scverify.h", "fx_events.h", "hls_stream.h"})
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,15 @@ class Project:
         Of the project and its top function.
     design
         What it computes.
+    frames
+        Frames of the testbench.
     files
         Content of every file.
     """
 
     name: str
     design: Design
+    frames: int
     files: Mapping[str, bytes]
 
     def write(self, folder: str | Path) -> Path:
@@ -125,7 +128,7 @@ def make_project(design: Design, name: str, vectors: Vectors, *, estimates: Mapp
     vectors
         Frames for the testbench.
     estimates
-        What `fxnorm.hls.estimate` found, as plain data for the manifest.
+        What `fxnorm.cost` found, as plain data for the manifest.
     """
     check_name(name, "project")
     files: dict[str, bytes] = {}
@@ -148,17 +151,21 @@ def make_project(design: Design, name: str, vectors: Vectors, *, estimates: Mapp
     )
     if any(dialect.vitis for dialect in design.choices.targets):
         files["sim/hls_stream.h"] = include("hls_stream.h")
+    if design.streams:
+        files["sim/fx_events.h"] = include("fx_events.h")
+    for path, content in plan_files(anonymous(design.plan)).items():
+        files[f"{PLAN}/{path}"] = content
     files["README.md"] = emitter.render(
         "project/README.md.j2",
         **shared,
-        version=_version(),
+        version=generator_version(),
         units=design.units,
         ends=(*design.inputs, *design.outputs),
     )
     files = dict(sorted(files.items()))
-    manifest = _manifest(design, name, vectors, files, estimates)
+    manifest = make_manifest(design, name, vectors, files, estimates)
     files[MANIFEST] = (json.dumps(manifest, indent=1, ensure_ascii=True) + "\n").encode()
-    return Project(name, design, files)
+    return Project(name, design, vectors.frames, files)
 
 
 def _ends(design: Design) -> list[tuple[Terminal, str]]:
@@ -241,9 +248,7 @@ def _target_files(design: Design, name: str, dialect: Dialect) -> dict[str, byte
 
 def _headers() -> list[str]:
     """Primitives that both dialects share."""
-    return sorted(
-        path.name for path in (template_folder() / "include").glob("*.h") if path.name not in _DIALECT_HEADERS
-    )
+    return sorted(path.name for path in (template_folder() / "include").glob("*.h") if path.name not in _OTHER_HEADERS)
 
 
 def _processes(design: Design) -> list[_Process]:
@@ -261,63 +266,3 @@ def _processes(design: Design) -> list[_Process]:
         ordered.append(process)
         ready |= set(process.wires)
     return ordered
-
-
-def _manifest(
-    design: Design, name: str, vectors: Vectors, files: Mapping[str, bytes], estimates: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    plan = design.plan
-    return {
-        "generator": f"fxnorm {_version()}",
-        "version": VERSION,
-        "project": name,
-        "plan": {"digest": plan.digest, "format": plan.format},
-        "model": {"sha256": plan.model_sha256},
-        "targets": [dialect.name for dialect in design.choices.targets],
-        **design.choices.record(),
-        "frames": vectors.frames,
-        "inputs": [{"port": end.name, "value": end.port.name, "name": end.original} for end in design.inputs],
-        "outputs": [{"port": end.name, "value": end.port.name, "name": end.original} for end in design.outputs],
-        "values": [_value(port, original, design, plan) for original, port in design.ports.items()],
-        "layers": [
-            {
-                "block": unit.name,
-                "name": unit.layer.name,
-                "op": unit.layer.op,
-                "kernel": type(unit.site.kernel).kind,
-                "inputs": [port.name for port in unit.site.inputs],
-                "output": unit.site.output.name,
-                "counters": [f"{unit.name}_{counter}" for counter in unit.block.counters],
-            }
-            for unit in design.units
-        ],
-        "channels": [
-            {"name": own.name, "value": own.port.name, "depth": own.depth, "least": own.least}
-            for own in design.channels
-        ],
-        "estimates": dict(estimates) if estimates is not None else None,
-        "files": {path: hashlib.sha256(content).hexdigest() for path, content in files.items()},
-    }
-
-
-def _value(port: Port, original: str, design: Design, plan: Any) -> dict[str, Any]:
-    encoding = plan.values[original].encoding
-    own: Layout = port.layout
-    record: dict[str, Any] = {
-        "value": port.name,
-        "name": original,
-        "format": str(port.format),
-        "scale": encoding.scale,
-        "offset": encoding.offset,
-        "shape": list(port.shape),
-    }
-    if design.streams:
-        record["stream"] = {"order": "pixels" if own.pixels else "rows", "beats": own.beats, "lanes": own.lanes}
-    return record
-
-
-def _version() -> str:
-    try:
-        return version("fxnorm")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "unknown"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -70,21 +71,28 @@ def save(plan: Plan, folder: str | Path) -> Path:
         If something else is there, or it cannot be written.
     """
     target = check_folder(folder)
-    encoder = Encoder(_CLASSES)
-    content = _content(plan, encoder)
-    content["digest"] = _digest(content)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
             fresh = Path(scratch) / "plan"
             fresh.mkdir()
-            (fresh / "plan.json").write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n")
-            # NumPy's stubs take an array of any name for the option `allow_pickle`.
-            np.savez(fresh / "arrays.npz", **encoder.arrays)  # type: ignore[arg-type]
+            for name, content in files(plan).items():
+                (fresh / name).write_bytes(content)
             _swap(fresh, target, Path(scratch) / "old")
     except OSError as error:
         raise PlanError(f"{target}: the plan cannot be written: {error.strerror or error}") from error
     return target
+
+
+def files(plan: Plan) -> dict[str, bytes]:
+    """Files of a plan's folder, by name; the same bytes for the same plan."""
+    encoder = Encoder(_CLASSES)
+    content = _content(plan, encoder)
+    content["digest"] = _digest(content)
+    arrays = io.BytesIO()
+    np.savez(arrays, **encoder.arrays)  # type: ignore[arg-type]
+    text = json.dumps(content, indent=1, ensure_ascii=True) + "\n"
+    return {"plan.json": text.encode(), "arrays.npz": arrays.getvalue()}
 
 
 def _swap(fresh: Path, target: Path, aside: Path) -> None:

@@ -15,8 +15,14 @@ using fx_int = ac_int<W, true>;
 template <int W>
 using fx_uint = ac_int<W, false>;
 
+#ifdef FX_EVENTS
+#include "fx_events.h"
+template <typename T>
+using fx_channel = fx_logged_channel<ac_channel<T>, T>;
+#else
 template <typename T>
 using fx_channel = ac_channel<T>;
+#endif
 
 // The code of a fixed-point object, as wide and signed as the object is.
 template <int W, int I, bool S, ac_q_mode Q, ac_o_mode O>

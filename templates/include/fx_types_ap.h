@@ -15,8 +15,14 @@ using fx_int = ap_int<W>;
 template <int W>
 using fx_uint = ap_uint<W>;
 
+#ifdef FX_EVENTS
+#include "fx_events.h"
+template <typename T>
+using fx_channel = fx_logged_channel<hls::stream<T>, T>;
+#else
 template <typename T>
 using fx_channel = hls::stream<T>;
+#endif
 
 // The code of a fixed-point object, as wide and signed as the object is.
 template <int W, int I, ap_q_mode Q, ap_o_mode O, int N>

@@ -16,7 +16,7 @@ import pytest
 
 from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.hls.choices import Choices
-from fxnorm.hls.cosim import Build, find_headers
+from fxnorm.hls.build import Build, find_headers
 from fxnorm.hls.design import make_design
 from fxnorm.hls.dialect import DIALECTS
 from fxnorm.hls.project import make_project
@@ -99,7 +99,7 @@ def differences(
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[:3000]
     build = Build(folder, "cases", dialect, folder, "g++", folder)
-    run = build.run(program)
+    run = build.run(program, folder / "vectors", folder / "out")
     wrong = [] if run.returncode == 0 else [run.stdout[:1500] + run.stderr[:500]]
     labels = {unit.site.output.name: f"{unit.name} ({unit.layer.name})" for unit in design.units}
     for flavour in ("design", "raw"):

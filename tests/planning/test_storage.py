@@ -446,8 +446,8 @@ def snapshot(root):
 
 
 FAILURES = {
-    "json": ("pathlib.Path.write_text", 1),
-    "arrays": ("numpy.savez", 1),
+    "json": ("pathlib.Path.write_bytes", 1),
+    "arrays": ("pathlib.Path.write_bytes", 2),
     "first replace": ("os.replace", 1),
     "second replace": ("os.replace", 2),
 }
@@ -456,7 +456,7 @@ FAILURES = {
 # A new plan is put in its place by one step, an older one is put aside first.
 @pytest.mark.parametrize(
     ("failure", "older"),
-    [(name, older) for name, (_, at) in FAILURES.items() for older in (False, True) if older or at == 1],
+    [(name, older) for name in FAILURES for older in (False, True) if older or name != "second replace"],
 )
 def test_a_write_that_fails_leaves_what_was_there(network, tmp_path, monkeypatch, failure, older):
     """No half folder, no scratch, and an older plan that stays what it was."""
@@ -470,7 +470,7 @@ def test_a_write_that_fails_leaves_what_was_there(network, tmp_path, monkeypatch
     made = fx.plan(graph, ranges, "q4.4")
     where, at = FAILURES[failure]
     owner, name = where.rsplit(".", 1)
-    module = {"pathlib.Path": Path, "numpy": np, "os": os}[owner]
+    module = {"pathlib.Path": Path, "os": os}[owner]
     original, calls = getattr(module, name), []
 
     def failing(*args, **kwargs):

@@ -1,4 +1,4 @@
-"""`fx.emit`: a plan to C++ from Python."""
+"""A plan to C++ with estimates of its hardware; `fx.emit` is this from Python."""
 
 from __future__ import annotations
 
@@ -6,10 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fxnorm.cost import NetworkEstimate, estimate_design
 from fxnorm.hls.choices import ALL, Choices
 from fxnorm.hls.emit import FRAMES
 from fxnorm.hls.emit import emit as write_project
+from fxnorm.hls.project import Project
 from fxnorm.planning.plan import Plan
+
+
+def emit_estimated(
+    plan: Plan, folder: str | Path, choices: Choices, samples: Any = None, *, frames: int = FRAMES, seed: int = 0
+) -> tuple[Project, NetworkEstimate]:
+    """Write a project with estimates in its manifest; see `fxnorm.hls.emit.emit`."""
+    found: list[NetworkEstimate] = []
+
+    def estimates() -> dict[str, Any]:
+        found.append(estimate_design(plan, choices))
+        return found[0].record()
+
+    project = write_project(plan, folder, choices, samples, frames=frames, seed=seed, estimates=estimates)
+    return project, found[0]
 
 
 def emit(
@@ -65,5 +81,5 @@ def emit(
     )
     shapes = {name: plan.values[name].shape for name in plan.inputs}
     inputs = None if samples is None else bind(samples, shapes, integers=plan.integer_inputs)
-    write_project(plan, folder, choices, inputs, frames=frames)
+    emit_estimated(plan, folder, choices, inputs, frames=frames)
     return Path(folder)
