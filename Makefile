@@ -35,10 +35,16 @@ define environment
 	fi
 endef
 
+# Scales of affine plans follow from the last bits of FP32, which differ by machine: what may be lost is a little more than nothing.
+SWEPT := digits_dense digits_conv digits_groupnorm digits_instancenorm digits_vit
+swept = $(VENV)/bin/fxnorm sweep examples/$(1).onnx --width 4:12 --normalize none,pow2,affine -o runs/examples/$(1) \
+  --data examples/$(if $(filter digits_dense,$(1)),digits_dense,digits_conv)_test.npz
+
+.PHONY: sweep sweep-baselines
 .PHONY: help venv demo test test-slow test-all lint types format conformance bench accuracy figures examples clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(INSTALLED): pyproject.toml
 	$(call environment,$(VENV))
@@ -89,6 +95,17 @@ conformance: $(INSTALLED_DEV) ## run the ONNX backend node tests; rewrite the ta
 
 bench: $(INSTALLED_DEV) ## measure the speed against onnxruntime and others; rewrite docs/benchmarks.md
 	$(PY) -m benchmarks.run --page docs/benchmarks.md
+
+sweep: $(INSTALLED) ## accuracy of the examples against bit width; fail where it is below examples/baselines
+	@rm -rf runs/examples
+	@$(foreach model,$(SWEPT),echo 'sweep of $(model)'; \
+	  $(call swept,$(model)) --baseline examples/baselines/$(model).json --gate-on normalize=none,pow2; \
+	  $(call swept,$(model)) --baseline examples/baselines/$(model).json --gate-on normalize=affine \
+	    --baseline-drop 0.005 --baseline-sqnr-drop 0.5 | tail -n 1;)
+
+sweep-baselines: $(INSTALLED) ## write examples/baselines anew
+	@rm -rf runs/examples
+	@$(foreach model,$(SWEPT),$(call swept,$(model)) --json examples/baselines/$(model).json;)
 
 accuracy: $(INSTALLED) ## run the trained examples at q5.3, with normalization and without; rewrite docs/accuracy.md
 	$(PY) examples/accuracy.py --page docs/accuracy.md
