@@ -74,8 +74,9 @@ class Line:
 
 
 def words(values: Array) -> Array:
-    """float32 numbers as the integers that their 32 bits are, int64."""
-    return np.ascontiguousarray(values, np.float32).view(np.uint32).astype(np.int64)
+    """float32 numbers as the integers that their 32 bits are, int64; there is one zero, without a sign."""
+    held = np.ascontiguousarray(values, np.float32) + np.float32(0.0)
+    return held.view(np.uint32).astype(np.int64)
 
 
 def leading_one(codes: Array) -> tuple[Array, Array, Array]:

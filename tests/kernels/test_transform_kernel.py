@@ -149,6 +149,14 @@ def test_exact_powers_are_exact() -> None:
     assert got[0] == 0
 
 
+@pytest.mark.parametrize("text", ["sqrt", "power:3"])
+def test_the_zero_with_a_sign_is_zero(text: str) -> None:
+    kernel = Transformation.parse(text).decide(Encoding(Format(8, 5)))
+    codes, tally = executed(kernel, [words(np.float32([0.0, -0.0, 1.0]))])
+    assert codes.tolist() == [0, 0, 8]
+    assert tally.overflow == 0
+
+
 def test_results_beyond_the_format_saturate_and_are_counted() -> None:
     x = np.float32([1e30, 1e-30, 0.0, 4.0])
     kernel = Transformation.parse("sqrt").decide(Encoding(Format(8, 5)))
