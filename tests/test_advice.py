@@ -138,7 +138,9 @@ def trial(how, sqnr_db, accuracy=None, multiplications=0, samples=100):
     report = ValueReport(error=error)
     plan = type("P", (), {"outputs": {"y": "y"}})()
     shares = None if accuracy is None else {"fp32": 1.0, "fixed": accuracy}
-    return Trial(how, Evaluation(plan, samples, {"y": report}, shares, OutputDigest(), {}), Cost(0, 0, multiplications, 0))
+    return Trial(
+        how, Evaluation(plan, samples, {"y": report}, shares, OutputDigest(), {}), Cost(0, 0, multiplications, 0)
+    )
 
 
 @pytest.mark.parametrize(
