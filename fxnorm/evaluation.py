@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -12,14 +12,14 @@ import numpy as np
 
 from fxnorm.calibration import Ranges, observe
 from fxnorm.engine.threads import single_threaded_blas
-from fxnorm.errors import DataError
 from fxnorm.expected import Expected, Room
 from fxnorm.graph.graph import Graph
 from fxnorm.kernels.transform import Transformation, transformed
 from fxnorm.metrics import Error, ValueReport
 from fxnorm.output_digest import OutputDigest
+from fxnorm.part import Judge, Part, PartRunner
 from fxnorm.planning.plan import Plan
-from fxnorm.simulation import Simulator, chunk_samples, merged
+from fxnorm.simulation import chunk_samples
 
 if TYPE_CHECKING:
     from fxnorm.data import Data
@@ -177,35 +177,42 @@ def evaluate_all(
         Threads, each on samples of its own; default: the processor's cores.
     """
     stopwatch = stopwatch or Stopwatch()
-    compared = compared_values(plans, graph)
-    judges = [Judge.of(plan, data, compared) for plan in plans]
     with stopwatch.phase("simulate"):
-        simulators = [Simulator(plan, histograms=True, workers=workers) for plan in plans]
+        runners = [runner(plan, graph, data, workers, among=plans) for plan in plans]
     chunks = iter(expected or expected_for(plans, graph, data))
-    digests = [OutputDigest() for _ in plans]
-    done = 0
+    totals = [Part() for _ in plans]
     # Sums of squares must not depend on how many threads BLAS would take: the same run gives the same numbers to the last bit.
     with single_threaded_blas():
         while True:
             with stopwatch.phase("reference"):
-                chunk, wanted = next(chunks, (None, {}))
+                chunk = next(chunks, None)
             if chunk is None:
                 break
-            for plan, simulator, judge, digest in zip(plans, simulators, judges, digests, strict=True):
+            for total, each in zip(totals, runners, strict=True):
                 with stopwatch.phase("simulate"):
-                    codes = simulator.run(chunk, wanted, watch)
-                    digest.add({name: codes[value] for name, value in plan.outputs.items()})
-                if judge is not None:
-                    judge.add("fp32", wanted[judge.value], done)
-                    judge.add("fixed", plan.values[judge.value].encoding.decode(codes[judge.value]), done)
-            done += len(next(iter(chunk.values())))
+                    total.add(each.run(chunk, watch))
             if progress is not None:
-                progress("simulate", done, data.samples)
-    seconds = dict(stopwatch.seconds)
-    return [
-        Evaluation(plan, done, simulator.reports, None if judge is None else judge.accuracy(), digest, seconds)
-        for plan, simulator, judge, digest in zip(plans, simulators, judges, digests, strict=True)
-    ]
+                progress("simulate", totals[0].samples, data.samples)
+    return [evaluation(each.plan, total, stopwatch.seconds) for total, each in zip(totals, runners, strict=True)]
+
+
+def runner(
+    plan: Plan, graph: Graph, data: Data, workers: int | None = None, *, among: Sequence[Plan] = ()
+) -> PartRunner:
+    """What runs chunks of samples through a plan; `among` are the plans that are compared together.
+
+    Raises
+    ------
+    DataError
+        If there are labels that do not fit the outputs.
+    """
+    return PartRunner(plan, Judge.of(plan, data, compared_values(among or [plan], graph)), workers)
+
+
+def evaluation(plan: Plan, total: Part, seconds: Mapping[str, float]) -> Evaluation:
+    """What a run found, of all its parts together."""
+    accuracy = {who: count / total.answers for who, count in total.right.items()} if total.answers else None
+    return Evaluation(plan, total.samples, total.reports, accuracy, total.outputs, dict(seconds))
 
 
 def expected_for(plans: Sequence[Plan], graph: Graph, data: Data, *, room: Room | None = None) -> Expected:
@@ -230,58 +237,3 @@ def _compared(plan: Plan, graph: Graph) -> list[str]:
     names = [name for name in plan.inputs if name not in plan.integer_inputs]
     names += [layer.output for layer in plan.layers if layer.traced]
     return [name for name in dict.fromkeys(names) if name in graph.values]
-
-
-@dataclass
-class Judge:
-    """Counts right answers: the arg-max over the last axis of the first output that has more than one class.
-
-    Attributes
-    ----------
-    value
-        Name of that output's value.
-    labels
-        Right class of every answer.
-    per_sample
-        Answers a sample gives.
-    right
-        Right answers so far, by who gave them.
-    """
-
-    value: str
-    labels: Array
-    per_sample: int
-    right: dict[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, plan: Plan, data: Data, compared: Collection[str]) -> Judge | None:
-        """Judge for a data set, on one of the values that are compared with FP32; None where the data has no labels."""
-        if data.labels is None:
-            return None
-        for value in plan.outputs.values():
-            shape = plan.values[value].shape
-            if value in compared and shape and shape[-1] > 1:
-                per_sample = int(np.prod(shape[:-1], dtype=np.int64))
-                if len(data.labels) != per_sample * data.samples:
-                    raise DataError(
-                        f"labels: there must be one for each of the {per_sample * data.samples} answers of {value!r} "
-                        f"(shape {list(shape)} a sample), not {len(data.labels)}; leave them out"
-                    )
-                low, high = int(data.labels.min()), int(data.labels.max())
-                if not 0 <= low <= high < shape[-1]:
-                    raise DataError(
-                        f"labels: must lie in 0..{shape[-1] - 1}, the classes of the model's output {value!r}, not {low}..{high}"
-                    )
-                return cls(value, data.labels, per_sample)
-        raise DataError("labels: the model has no output with more than one class to compare them with; leave them out")
-
-    def add(self, who: str, scores: Array, first: int) -> None:
-        """Take in answers [samples, *shape] whose first sample has this number."""
-        answers = merged(scores).reshape(-1, scores.shape[-1]).argmax(axis=-1)
-        start = first * self.per_sample
-        right = np.count_nonzero(answers == self.labels[start : start + len(answers)])
-        self.right[who] = self.right.get(who, 0) + int(right)
-
-    def accuracy(self) -> dict[str, float]:
-        """Share of right answers."""
-        return {who: count / len(self.labels) for who, count in self.right.items()}

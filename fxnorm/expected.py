@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -34,6 +34,33 @@ class Room:
     def spare(cls) -> Room:
         """A quarter of the machine's memory, a gigabyte at most."""
         return cls(min(MOST_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4))
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some samples.
+
+    Attributes
+    ----------
+    number
+        Place among the chunks.
+    first
+        Number of its first sample.
+    samples
+        As they are measured, by input; the samples on the first axis.
+    expected
+        FP32 values by name, likewise.
+    """
+
+    number: int
+    first: int
+    samples: Arrays
+    expected: Arrays
+
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        return len(next(iter(self.samples.values())))
 
 
 class Expected:
@@ -69,21 +96,38 @@ class Expected:
         self.data = data
         self._graph, self._values, self._size, self._prepare = graph, tuple(values), size, prepare
         self._reference: Reference | None = None
-        self._kept: list[tuple[Arrays, Arrays]] = []
+        self._kept: list[Chunk] = []
         self._room = room or Room(0)
-        self._source = data.chunks(size)
+        self._source = self._numbered()
         self._complete = False
         self._lock = threading.Lock()
 
-    def __iter__(self) -> Iterator[tuple[Arrays, Arrays]]:
-        """Pairs of samples as they are measured, and FP32 values by name; both have the samples on their first axis."""
+    def __iter__(self) -> Iterator[Chunk]:
+        """All chunks in their order."""
         index = 0
         while index < len(self._kept) or self._another(index):
             yield self._kept[index]
             index += 1
         if not self._complete:
-            for chunk in islice(self.data.chunks(self._size), index, None):
-                yield chunk, self._compute(chunk)
+            for number, first, samples in islice(self._numbered(), index, None):
+                yield self._computed(number, first, samples)
+
+    def some(self, numbers: Collection[int]) -> Iterator[Chunk]:
+        """Chunks of these numbers, in their order; others are read, but not computed, and nothing is kept."""
+        for number, first, samples in self._numbered():
+            if number in numbers:
+                yield self._computed(number, first, samples)
+
+    def count(self) -> int:
+        """How many chunks there are; the samples are read for it."""
+        return sum(1 for _ in self._numbered())
+
+    def _numbered(self) -> Iterator[tuple[int, int, Arrays]]:
+        """Number, number of the first sample, and samples of every chunk."""
+        first = 0
+        for number, samples in enumerate(self.data.chunks(self._size)):
+            yield number, first, samples
+            first += len(next(iter(samples.values())))
 
     def _another(self, index: int) -> bool:
         """Whether there is one more chunk that is kept; the first to ask computes it."""
@@ -92,20 +136,20 @@ class Expected:
                 return True
             if self._complete or self._room.left <= 0:
                 return False
-            chunk = next(self._source, None)
-            if chunk is None:
+            found = next(self._source, None)
+            if found is None:
                 self._complete = True
                 return False
-            expected = self._compute(chunk)
+            chunk = self._computed(*found)
             # The inputs among the values are the samples themselves where nothing prepares them.
-            arrays = {id(array): array.nbytes for array in (*chunk.values(), *expected.values())}
+            arrays = {id(array): array.nbytes for array in (*chunk.samples.values(), *chunk.expected.values())}
             self._room.left -= sum(arrays.values())
-            self._kept.append((chunk, expected))
+            self._kept.append(chunk)
             return True
 
-    def _compute(self, chunk: Arrays) -> Arrays:
+    def _computed(self, number: int, first: int, samples: Arrays) -> Chunk:
         from fxnorm.graph.reference import Reference
 
         if self._reference is None:
             self._reference = Reference(self._graph, self._values)
-        return self._reference.run(self._prepare(chunk))
+        return Chunk(number, first, samples, self._reference.run(self._prepare(samples)))

@@ -158,6 +158,11 @@ class Simulator:
                 self.reports[name].merge(report)
         return {name: np.concatenate([codes[name] for codes, _ in results]) for name in results[0][0]}
 
+    def take(self) -> Reports:
+        """Counts so far, which begin anew."""
+        taken, self.reports = self.reports, self._fresh()
+        return taken
+
     def _fresh(self) -> Reports:
         return {name: ValueReport() for name in self.plan.values}
 

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fxnorm.calibration import Ranges
-from fxnorm.evaluation import Evaluation, Progress, Stopwatch, calibrate, compared_values, evaluate_all, expected_for
+from fxnorm.engine.threads import single_threaded_blas
+from fxnorm.evaluation import (
+    Evaluation,
+    Progress,
+    Stopwatch,
+    calibrate,
+    compared_values,
+    evaluate_all,
+    evaluation,
+    expected_for,
+    runner,
+)
 from fxnorm.expected import Expected, Room
 from fxnorm.graph.graph import Graph
 from fxnorm.lowering.network import Network
+from fxnorm.part import Part
 from fxnorm.planning.options import Options
 from fxnorm.planning.plan import Plan
 from fxnorm.planning.planner import check_rules, lowered, make_plan
@@ -138,6 +150,30 @@ class Study:
             workers=workers,
         )
         return evaluation
+
+    def chunks(self, plan: Plan) -> int:
+        """How many chunks the samples come in; what is computed chunk by chunk adds up to the same bits wherever that is done."""
+        return self._expected_of(plan).count()
+
+    def parts(self, plan: Plan, numbers: Collection[int], *, workers: int | None = None) -> Iterator[Part]:
+        """Run some of the chunks, each for itself, in their order.
+
+        Parameters
+        ----------
+        numbers
+            From 0 to `chunks` - 1.
+        """
+        each = runner(plan, self.graph, self.data, workers)
+        with single_threaded_blas():
+            for chunk in self._expected_of(plan).some(numbers):
+                yield each.run(chunk)
+
+    def combined(self, plan: Plan, parts: Iterable[Part], seconds: Mapping[str, float] | None = None) -> Evaluation:
+        """What `evaluate` gives, of the parts of all chunks in their order."""
+        total = Part()
+        for part in parts:
+            total.add(part)
+        return evaluation(plan, total, seconds or {})
 
     def _expected_of(self, plan: Plan) -> Expected:
         """FP32 values for a plan, shared by all plans that compare the same ones on the same chunks of samples."""

@@ -25,6 +25,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("planning", "diagnosis"),
     ("runtime", "exact_onnx"),
     ("simulation", "expected", "output_digest"),
+    ("part",),
     ("evaluation",),
     ("study",),
     ("advice",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ import fxnorm as fx
 from fxnorm import evaluation, expected, study
 from fxnorm.data import Data
 from fxnorm.errors import DataError, UnsupportedError, UsageError
-from fxnorm.expected import Expected, Room
+from fxnorm.expected import Chunk, Expected, Room
 from fxnorm.graph.graph import Graph
 from fxnorm.kernels.linear import Linear
 from fxnorm.output_digest import OutputDigest
@@ -97,13 +98,13 @@ def test_shared_work_is_done_once(graph: Graph, monkeypatch: pytest.MonkeyPatch)
 
     counted(study, "lowered")
     counted(study, "calibrate")
-    counted(expected.Expected, "_compute")
+    counted(expected.Expected, "_computed")
     shared = Study(graph, small(graph), histograms=True)
     for format_ in ("q5.3", "q4.4", "q3.5", "q6.6"):
         for calibration in ("minmax", "percentile:99"):
             shared.evaluate(shared.plan(Options.make(format_, calibration=calibration)))
     assert calls.count("lowered") == calls.count("calibrate") == 1
-    assert calls.count("_compute") == 1  # all samples are one chunk
+    assert calls.count("_computed") == 1  # all samples are one chunk
 
 
 def test_weights_are_quantized_once_for_a_step(graph: Graph) -> None:
@@ -134,21 +135,40 @@ def test_few_codes_of_weights_are_kept(graph: Graph) -> None:
 def test_room_is_shared_and_kept_to(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     data = small(graph)
     computed: list[int] = []
-    original = Expected._compute
+    original = Expected._computed
 
-    def compute(self: Expected, chunk: dict[str, np.ndarray]) -> object:
-        computed.append(len(chunk["image"] if "image" in chunk else next(iter(chunk.values()))))
-        return original(self, chunk)
+    def compute(self: Expected, number: int, first: int, samples: dict[str, np.ndarray]) -> Chunk:
+        computed.append(number)
+        return original(self, number, first, samples)
 
-    monkeypatch.setattr(Expected, "_compute", compute)
+    monkeypatch.setattr(Expected, "_computed", compute)
     room = Room(1)
     chunks = Expected(graph, data, graph.outputs, 20, dict, room=room)
     first, second = list(chunks), list(chunks)
-    assert computed == [20, 20, 20, 20, 20]  # the first chunk takes the room, and is kept
+    assert computed == [0, 1, 2, 1, 2]  # the first chunk takes the room, and is kept
     assert room.left < 0
-    for (a, x), (b, y) in zip(first, second, strict=True):
-        assert all(np.array_equal(a[name], b[name]) for name in a)
-        assert all(np.array_equal(x[name], y[name]) for name in x)
+    assert [(chunk.number, chunk.first, chunk.count) for chunk in second] == [(0, 0, 20), (1, 20, 20), (2, 40, 20)]
+    for a, b in zip(first, second, strict=True):
+        assert all(np.array_equal(a.samples[name], b.samples[name]) for name in a.samples)
+        assert all(np.array_equal(a.expected[name], b.expected[name]) for name in a.expected)
+
+
+def test_parts_add_up_to_the_whole(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit, whoever computed them: pickled, as another process would send them."""
+    monkeypatch.setattr("fxnorm.simulation.CHUNK_SAMPLES", 16)
+    data = small(graph, 75)
+    for chosen in CHOICES:
+        options = Options.make(**chosen)
+        whole = Study(graph, data)
+        plan = whole.plan(options)
+        assert whole.chunks(plan) == 5
+        elsewhere = Study(graph, data, keep=False)
+        there = {number: pickle.dumps(part) for number, part in zip((1, 3), elsewhere.parts(plan, {1, 3}), strict=True)}
+        here = dict(zip((0, 2, 4), whole.parts(plan, [4, 0, 2]), strict=True))
+        parts = [here[number] if number in here else pickle.loads(there[number]) for number in range(5)]
+        found = run_record(whole.combined(plan, parts), data)
+        wanted = run_record(whole.evaluate(plan), data)
+        assert {**found, "seconds": None} == {**wanted, "seconds": None}
 
 
 def test_outputs_have_the_digest_that_their_codes_have(tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
-"""How many threads BLAS takes: one, where every core has a piece of samples of its own."""
+"""How threads share the machine: BLAS takes one, where every core has work of its own, and the interpreter changes hands often."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
+
+SWITCH: Final = 1e-4
+"""Seconds after which a thread that waits for the interpreter gets it."""
 
 
 @cache
@@ -28,3 +32,18 @@ def single_threaded_blas() -> Iterator[None]:
     """
     with _controller().limit(limits=1, user_api="blas"):
         yield
+
+
+@contextmanager
+def quick_switches() -> Iterator[None]:
+    """Threads get the interpreter soon after they ask for it.
+
+    A thread that computes in NumPy asks for it again after every operation. By default it waits for 5 ms while another one makes a
+    plan in Python, which is longer than most operations take: two cores then do little more than one.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(SWITCH, before))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

@@ -33,8 +33,9 @@ class Rom:
     @classmethod
     def of(cls, site: Site, name: str, values: Array, bits: int | None = None) -> Rom:
         """Table of a layer; the width is the narrowest one where none is given."""
-        entries = tuple(int(value) for value in np.asarray(values).reshape(-1).tolist())
-        narrowest = max((signed_bits(value) for value in entries), default=1)
+        entries = tuple(map(int, np.asarray(values).reshape(-1).tolist()))
+        # The widest entry is one of the two ends.
+        narrowest = max(signed_bits(min(entries)), signed_bits(max(entries))) if entries else 1
         return cls(f"{site.name}_{name}", max(bits or 1, narrowest), entries)
 
     @property

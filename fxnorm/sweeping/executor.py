@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Protocol
 
-from fxnorm.engine.threads import single_threaded_blas
+from fxnorm.engine.threads import quick_switches, single_threaded_blas
 from fxnorm.study import Study
 from fxnorm.sweeping.configuration import Configuration
 from fxnorm.sweeping.measure import Outcome, measure
@@ -79,7 +79,7 @@ class LocalExecutor:
 
         running: dict[Future[Outcome], Configuration] = {}
         # One limit around all threads: each would otherwise restore the number of BLAS threads while others run.
-        with single_threaded_blas(), ThreadPoolExecutor(threads) as pool:
+        with single_threaded_blas(), quick_switches(), ThreadPoolExecutor(threads) as pool:
             try:
                 finished: dict[Future[Outcome], Configuration] = {}
                 while True:

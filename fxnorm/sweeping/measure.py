@@ -89,17 +89,22 @@ def measure(
         return _refusal(str(error), begun)
     except FxnormError as error:
         return _refusal(str(error), begun)
+    seconds = {name: stopwatch.seconds[name] for name in ("plan", "reference", "simulate")}
+    return outcome(study, evaluation, {**seconds, "total": time.perf_counter() - begun})
+
+
+def outcome(study: Study, evaluation: Evaluation, seconds: Mapping[str, float]) -> Outcome:
+    """What a run's row holds; `Study.combined` makes the evaluation where parts of it were computed elsewhere."""
     record = run_record(evaluation, study.data)
     record["model"]["path"] = str(study.graph.path or "")
     del record["seconds"]
-    seconds = {name: stopwatch.seconds[name] for name in ("plan", "reference", "simulate")}
     return Outcome(
         status=DONE,
         reason=None,
         metrics=metrics(evaluation, record),
         record=record,
-        cost=_cost(plan),
-        seconds=_rounded({**seconds, "total": time.perf_counter() - begun}),
+        cost=_cost(evaluation.plan),
+        seconds=_rounded(seconds),
         versions=versions(),
     )
 
