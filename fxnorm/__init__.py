@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from fxnorm.emission import emit
     from fxnorm.errors import FxnormError
+    from fxnorm.exact_onnx.export import export
     from fxnorm.fixed.format import Format, Overflow, Rounding
     from fxnorm.hls.cosim import cosim
     from fxnorm.searching.interface import search
@@ -45,6 +46,7 @@ __all__ = [
     "compare",
     "cosim",
     "emit",
+    "export",
     "load",
     "load_plan",
     "plan",
@@ -76,6 +78,7 @@ _HOMES = {
     **dict.fromkeys(("Format", "Overflow", "Rounding"), "fxnorm.fixed.format"),
     "cosim": "fxnorm.hls.cosim",
     "emit": "fxnorm.emission",
+    "export": "fxnorm.exact_onnx.export",
     "search": "fxnorm.searching.interface",
     "sweep": "fxnorm.sweeping.interface",
 }

@@ -405,6 +405,26 @@ def inspect(**given: Any) -> None:
     run(**given)
 
 
+@cli.command(short_help="A plan as an ONNX file that any runtime computes to the bit.")
+@click.argument("model", metavar="MODEL|PLAN")
+@click.option(
+    "--exact-onnx",
+    is_flag=True,
+    help="Standard operators alone, in floating point and 64-bit integers where these are exact.",
+)
+@_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS)
+@click.option("-o", "--output", required=True, metavar="FILE.onnx", help="File to write.")
+@click.option("--json", "json_file", metavar="FILE", help="Write what is in it as JSON; - is standard output.")
+def export(**given: Any) -> None:
+    """Write MODEL in fixed point, or a PLAN, as an ONNX file whose outputs in onnxruntime are the simulator's, bit by bit.
+
+    What exact arithmetic of ONNX operators cannot hold is refused, every layer with its reason.
+    """
+    from fxnorm.plan_commands import export as run
+
+    run(**given)
+
+
 @cli.command(short_help="Which ONNX operators are supported.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the list as JSON; - is standard output.")
 def ops(**given: Any) -> None:

@@ -58,6 +58,46 @@ def _accumulators(json_file: str | None, given: Mapping[str, Any]) -> None:
     said.show(lambda: print_accumulators(plan, found, where=inputs.model))
 
 
+def export(*, exact_onnx: bool, output: str, json_file: str | None, **given: Any) -> None:
+    """`fxnorm export`."""
+    from fxnorm.exact_onnx.export import exact_model, export_record
+    from fxnorm.report.files import writing
+    from fxnorm.report.record import plan_head
+
+    if not exact_onnx:
+        raise UsageError("export: must be told what to write; give --exact-onnx for an ONNX file of exact arithmetic")
+    inputs, chosen = Inputs.split(given)
+    with Delivery(sources(inputs, chosen)) as delivery, progress_bars() as progress:
+        said = Output(json_file, delivery)
+        parcel = delivery.add("--output", output)
+        plan, announcement = planned(inputs, chosen, "export", progress)
+        content = exact_model(plan).SerializeToString(deterministic=True)
+        with writing(parcel.where):
+            parcel.content.write_bytes(content)
+        record = {
+            "model": {"path": plan.model_path, "sha256": plan.model_sha256},
+            "plan": plan_head(plan),
+            **export_record(content),
+        }
+        said.write(record)
+        delivery.deliver()
+    if announcement:
+        said.announce(announcement)
+    said.show(lambda: _print_export(output, record))
+
+
+def _print_export(output: str, record: Mapping[str, Any]) -> None:
+    from fxnorm.report.columns import console, print_line
+
+    out = console()
+    file = record["file"]
+    print_line(out, f"{output}: {file['nodes']:,} nodes, {file['bytes']:,} bytes, SHA-256 {file['sha256']}", "bold")
+    print_line(out, f"plan {record['plan']['digest']}")
+    for kind in ("inputs", "outputs"):
+        for port in record[kind]:
+            print_line(out, f"{kind[:-1]} {port['name']}: {port['dtype']} {'×'.join(map(str, port['shape']))}")
+
+
 def planned(inputs: Inputs, chosen: Mapping[str, Any], command: str, progress: Progress | None) -> tuple[Plan, str]:
     """The plan of a folder, or the one that options make of a model; and what has to be said about the data, "" for nothing.
 

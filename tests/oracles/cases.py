@@ -193,7 +193,7 @@ def elementwise_cases(draw, most=12, function=None):
         tuple(draw(st.sampled_from([1, -1])) for _ in range(count)) if function == "add" else (),
         divisor=draw(st.integers(1, 7)) if function == "add" else 1,
         parameters=(draw(st.floats(-8, 8, width=32)),) if function == "threshold" else (),
-        mask=np.random.default_rng(draw(seeds)).random(np.broadcast_shapes(*shapes)) < 0.5
+        mask=np.asarray(np.random.default_rng(draw(seeds)).random(np.broadcast_shapes(*shapes)) < 0.5)
         if function == "select"
         else None,
         low=draw(st.sampled_from([None, None, 0.0])),

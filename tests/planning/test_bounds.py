@@ -138,31 +138,32 @@ def check_one(case, draw, seen):
 @st.composite
 def tight(draw, x, weight):
     """Accumulators near what a few products reach, some of them rounding, so that proofs and witnesses are both to be found."""
-    magnitude = x.integer_bits + weight.integer_bits + draw(st.integers(-3, 2))
+    magnitude = x.integer_bits + weight.integer_bits + draw(st.integers(-2, 5))
     product = x.fraction_bits + weight.fraction_bits
     fraction = product + draw(st.sampled_from([0, 0, 0, 0, -1, -2]))
     width = max(2, magnitude + fraction)
     return Format(width, width - fraction, True, draw(roundings), draw(overflows)), None
 
 
+@pytest.mark.parametrize("examples", [60, pytest.param(600, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["linear", "matmul"])
 @pytest.mark.parametrize("quantized", [explicit, tight], ids=["any", "tight"])
-def test_proofs_stand_and_witnesses_overflow(kind, quantized):
+def test_proofs_stand_and_witnesses_overflow(kind, quantized, examples):
     seen = Counter()
     cases = {"linear": linear_cases, "matmul": matmul_cases}[kind]
 
     @given(st.data())
-    @settings(max_examples=150)
+    @settings(max_examples=examples)
     def check(data):
         case = data.draw(cases(8, quantized=quantized))
         if case is not None and not case.kernel.exact:
             check_one(case, data.draw, seen)
 
     check()
-    assert seen[Verdict.WITNESS] >= 20, seen
-    assert seen["network"] >= 10, seen
+    assert seen[Verdict.WITNESS] >= 0.12 * examples, seen
+    assert seen["network"] >= 0.06 * examples, seen
     if quantized is tight:
-        assert seen[Verdict.FORMAT] + seen[Verdict.ORDER] >= 10, seen
+        assert seen[Verdict.FORMAT] + seen[Verdict.ORDER] >= 0.06 * examples, seen
         assert seen[Verdict.OPEN] == 0, seen
 
 
@@ -171,7 +172,7 @@ def test_one_bit_less_than_the_bound_in_order_overflows():
     seen = Counter()
 
     @given(st.data())
-    @settings(max_examples=120)
+    @settings(max_examples=60)
     def check(data):
         case = data.draw(linear_cases(8, quantized=lambda x, w: st.just((None, None))))
         if case is None:
@@ -200,7 +201,7 @@ def test_one_bit_less_than_the_bound_in_order_overflows():
             check_one(narrow, data.draw, seen)
 
     check()
-    assert seen[Verdict.WITNESS] >= 40, seen
+    assert seen[Verdict.WITNESS] >= 20, seen
 
 
 def dense(weights, x, accumulator, bias=0.0):
