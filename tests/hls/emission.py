@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 
 from fxnorm.fixed.format import Format, Overflow, Rounding
-from fxnorm.hls.choices import Choices
 from fxnorm.hls.build import Build, find_headers
-from fxnorm.hls.design import make_design
+from fxnorm.hls.choices import Choices
+from fxnorm.hls.design import Design, make_design
 from fxnorm.hls.dialect import DIALECTS
+from fxnorm.hls.event_log import read_log
 from fxnorm.hls.project import make_project
+from fxnorm.hls.tokens import Read, events
 from fxnorm.hls.vectors import Vectors, parse, run_codes
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.kernel import Kernel
@@ -94,13 +96,23 @@ def differences(
     whole.write_text("".join(f'#include "{source}"\n' for source in sources))
     program = folder / "program"
     command = ["g++", "-std=c++14", level, "-Werror=overflow", "-Wno-unknown-pragmas", "-Wno-unused-label"]
-    command += ["-DFX_COUNTERS", "-DFX_VALUES", f"-I{folder / 'sim'}", f"-I{root / 'src'}"]
+    command += [
+        "-DFX_COUNTERS",
+        "-DFX_VALUES",
+        *(["-DFX_EVENTS"] if design.streams else []),
+        f"-I{folder / 'sim'}",
+        f"-I{root / 'src'}",
+    ]
     command += ["-isystem", str(find_headers(dialect)), str(whole), "-o", str(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[:3000]
     build = Build(folder, "cases", dialect, folder, "g++", folder)
     run = build.run(program, folder / "vectors", folder / "out")
     wrong = [] if run.returncode == 0 else [run.stdout[:1500] + run.stderr[:500]]
+    if run.returncode not in {0, 1}:
+        return wrong
+    if design.streams:
+        wrong += event_differences(design, folder / "out" / "events.txt", frames=min(2, vectors.frames))
     labels = {unit.site.output.name: f"{unit.name} ({unit.layer.name})" for unit in design.units}
     for flavour in ("design", "raw"):
         for end, name in zip(design.outputs, plan.outputs.values(), strict=True):
@@ -118,6 +130,25 @@ def differences(
         for counter, got, wanted in zip(design.counters, counts, expected_counts, strict=True):
             if int(got) != wanted:
                 wrong.append(f"{flavour}: {counter} is {got}, not {wanted}")
+    return wrong
+
+
+def event_differences(design: Design, path: Path, frames: int) -> list[str]:
+    """Processes whose logged reads and writes are not those of their token programs, in any frame."""
+    network = design.network()
+    expected = {
+        own.name: [
+            ("r" if isinstance(step, Read) else "w", network.fifos[step.fifo].name, step.count)
+            for step in events(own.program)
+        ]
+        for own in network.processes
+    }
+    log = read_log(path)
+    wrong = [] if len(log) == frames else [f"{len(log)} frames are in the log of events, not {frames}"]
+    for frame, seen in enumerate(log):
+        for name in sorted(set(seen) | set(expected)):
+            if seen.get(name) != expected.get(name):
+                wrong.append(f"events of {name}, frame {frame}: {seen.get(name)} instead of {expected.get(name)}"[:500])
     return wrong
 
 

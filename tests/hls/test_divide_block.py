@@ -51,12 +51,6 @@ def drawn(rng: random.Random, target: str, count: int) -> list[Case]:
 
 
 @needs_gxx
-@pytest.mark.parametrize("target", ["vitis", "catapult"])
-def test_quotients(target: str, tmp_path: Path) -> None:
-    emission.check(drawn(random.Random(f"divide {target}"), target, 6), target, tmp_path)
-
-
-@needs_gxx
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["vitis", "catapult"])
 def test_many_quotients(target: str, tmp_path: Path) -> None:

@@ -89,14 +89,6 @@ def try_case(rng: random.Random, target: str, function: str) -> Case:
 
 
 @needs_gxx
-@pytest.mark.parametrize("target", ["vitis", "catapult"])
-def test_elementwise_layers(target: str, tmp_path: Path) -> None:
-    rng = random.Random(f"elementwise {target}")
-    cases = [draw_case(rng, target, function) for function in FUNCTIONS]
-    emission.check(cases, target, tmp_path)
-
-
-@needs_gxx
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("target", ["vitis", "catapult"])

@@ -111,15 +111,6 @@ KINDS = ("dense", "conv1d", "conv2d", "conv3d", "conv2d", "dense")
 
 
 @needs_gxx
-@pytest.mark.parametrize("target", ["vitis", "catapult"])
-def test_linear_layers(target: str, tmp_path: Path) -> None:
-    rng = random.Random(f"linear {target}")
-    cases = [draw_case(rng, target, KINDS[number % len(KINDS)]) for number in range(12)]
-    choices = Choices.make(target, parallelism=["l*[02468]_linear=4", "l*5_linear=full"])
-    emission.check(cases, target, tmp_path, choices=choices)
-
-
-@needs_gxx
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("target", ["vitis", "catapult"])

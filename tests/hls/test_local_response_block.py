@@ -54,11 +54,6 @@ def drawn(rng: random.Random, target: str, count: int) -> list[Case]:
 
 
 @needs_gxx
-def test_local_responses(tmp_path: Path) -> None:
-    emission.check(drawn(random.Random("local response"), "catapult", 2), "catapult", tmp_path)
-
-
-@needs_gxx
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["vitis", "catapult"])
 def test_many_local_responses(target: str, tmp_path: Path) -> None:

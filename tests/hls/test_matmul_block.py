@@ -106,12 +106,6 @@ def drawn(rng: random.Random, target: str, count: int) -> list[Case]:
 
 
 @needs_gxx
-@pytest.mark.parametrize("target", ["vitis", "catapult"])
-def test_matrix_products(target: str, tmp_path: Path) -> None:
-    emission.check(drawn(random.Random(f"matmul {target}"), target, 10), target, tmp_path)
-
-
-@needs_gxx
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("target", ["vitis", "catapult"])

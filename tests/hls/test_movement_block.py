@@ -144,12 +144,6 @@ def draw(rng: random.Random, target: str, count: int) -> list[Case]:
 
 
 @needs_gxx
-@pytest.mark.parametrize("target", ["vitis", "catapult"])
-def test_movements(target: str, tmp_path: Path) -> None:
-    emission.check(draw(random.Random(f"movement {target}"), target, 4), target, tmp_path)
-
-
-@needs_gxx
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("target", ["vitis", "catapult"])

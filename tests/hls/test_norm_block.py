@@ -181,6 +181,7 @@ SOME = [(False, False), (False, True), (True, False), (True, True)]
 
 
 @needs_gxx
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["vitis", "catapult"])
 def test_normalizations(target: str, tmp_path: Path) -> None:
     kinds = SOME if target == "catapult" else SOME[1:3]  # the other compiles in half the time

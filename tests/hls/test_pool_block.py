@@ -108,12 +108,6 @@ def drawn(rng: random.Random, target: str, pools: int, reductions: int) -> list[
 
 
 @needs_gxx
-@pytest.mark.parametrize("target", ["vitis", "catapult"])
-def test_pools(target: str, tmp_path: Path) -> None:
-    emission.check(drawn(random.Random(f"pool {target}"), target, 8, 8), target, tmp_path)
-
-
-@needs_gxx
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("target", ["vitis", "catapult"])

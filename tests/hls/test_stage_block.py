@@ -42,13 +42,6 @@ def draw_case(rng: random.Random, target: str, number: int) -> Case:
 
 
 @needs_gxx
-@pytest.mark.parametrize("target", ["vitis", "catapult"])
-def test_stages(target: str, tmp_path: Path) -> None:
-    rng = random.Random(f"stage {target}")
-    emission.check([draw_case(rng, target, number) for number in range(6)], target, tmp_path)
-
-
-@needs_gxx
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["vitis", "catapult"])
 def test_many_stages(target: str, tmp_path: Path) -> None:
