@@ -99,7 +99,9 @@ class FloatStage:
         return self.zero + (_ADDENDS[self.rounding] if self.rounds else 0.0)
 
     def run(self, scaled: Array, tally: Tally) -> Array:
-        """Codes as float32; the argument, which is contiguous, is used up."""
+        """Codes as float32; the argument is used up."""
+        # What was computed from a transposed view lies in memory as that did: only then is this a copy.
+        scaled = np.ascontiguousarray(scaled)
         flat = scaled.reshape(-1)
         kind = scaled.dtype.type
         lowest, highest = kind(self.output.lowest_code), kind(self.output.max_code)
