@@ -25,6 +25,8 @@ calibration     {"path", "description", "sha256", "samples"}; null where it is t
 axes            {axis: [values]} of what has more than one value, in the order in which they vary, the last one fastest.
                 Options have the names of `fxnorm.planning.options.Options`, and "width", "integer_bits"; rules for layers
                 "layer PATTERN:KEY"
+reference       {"values": {name: {"low", "high", "counts"}}}: how the values of the FP32 network lie on calibration data, see
+                `fxnorm.report.distribution`
 command         the words of the command line that made the folder, [] from Python
 directory       the folder that relative paths are meant from
 created         UTC, ISO 8601

@@ -14,6 +14,7 @@ from fxnorm.errors import FxnormError, PlanError, RunError
 from fxnorm.evaluation import Progress
 from fxnorm.graph.graph import Graph
 from fxnorm.planning.options import Options
+from fxnorm.report.distribution import distribution_records
 from fxnorm.study import Study
 from fxnorm.sweeping.configuration import Configuration, command_line
 from fxnorm.sweeping.executor import Executor, LocalExecutor
@@ -139,12 +140,12 @@ def sweep(
         finished = store.finished() if asked else set()
         left = [one for one in asked if one.id not in finished]
         if left or not asked:
-            study = _study(source, grid, progress)
+            study = _study(source, progress)
             if not asked:
                 left = _expanded(source, grid, study)
                 if look is not None:
                     look(left)
-                store.create(source.record(grid), left)
+                store.create({**source.record(grid), "reference": _reference(study, left)}, left)
             made = LocalExecutor(study, workers) if executor is None else executor(study)
             compute(store, made, left, progress)
         run = read(folder)
@@ -201,16 +202,23 @@ def refuse_another(known: Mapping[str, Any], kind: str, identity: Mapping[str, A
             raise RunError(f"{folder}: {text}; the same command goes on with a run, another one needs another folder")
 
 
-def _study(source: Source, grid: Grid, progress: Progress | None) -> Study:
-    methods = [value for value in grid.options.get("calibration", ()) if value is not None]
-    methods += [value for rule, values in grid.layers for value in values if value and rule.endswith(":calibration")]
-    return Study(
-        source.graph,
-        source.data,
-        calibration=source.calibration,
-        histograms=any(method != "minmax" for method in methods),
-        progress=progress,
-    )
+def _study(source: Source, progress: Progress | None) -> Study:
+    """Study of the network; distributions are always kept, for the run folder has them."""
+    return Study(source.graph, source.data, calibration=source.calibration, histograms=True, progress=progress)
+
+
+def _reference(study: Study, asked: Sequence[Configuration]) -> dict[str, Any]:
+    """How the values of the FP32 network lie on calibration data, under the first configuration that can be calibrated."""
+    for one in asked:
+        if one.reason is None:
+            options = one.made()
+            try:
+                network, ranges = study.network(options), study.ranges(options)
+            except FxnormError:
+                continue
+            values = {*network.inputs, *(step.output for step in network.steps if step.traced)}
+            return {"values": distribution_records(ranges, values)}
+    return {"values": {}}
 
 
 def _expanded(source: Source, grid: Grid, study: Study) -> list[Configuration]:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
+import os
+import pty
+import re
 import shlex
 import sqlite3
+import struct
+import subprocess
+import termios
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from commandline import read_json, run
+from commandline import command, read_json, run
 from small_models import dense, samples, save
 from small_sweep import Breaking, Counting, Small
 
@@ -372,7 +379,18 @@ def test_what_is_in_the_database_is_what_its_description_says(small: Small) -> N
             columns = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")]
             assert all(name in text for name in columns)
         keys = {key for (key,) in database.execute("SELECT key FROM run")}
-        assert keys == {"kind", "identity", "model", "data", "calibration", "axes", "command", "directory", "created"}
+        assert keys == {
+            "kind",
+            "identity",
+            "model",
+            "data",
+            "calibration",
+            "axes",
+            "reference",
+            "command",
+            "directory",
+            "created",
+        }
         assert all(f"\n{key} " in text for key in keys)
         assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         attempts = dict(database.execute("SELECT configuration, count(*) FROM attempt GROUP BY configuration"))
@@ -404,3 +422,34 @@ def test_a_run_is_read_while_it_is_written(small: Small) -> None:
     whole: Run = small.sweep(lambda study: Reading(study, []))
     assert lengths == list(range(10))
     assert len(whole.rows) == 10
+
+
+def test_a_run_knows_how_the_values_of_fp32_lie(small: Small) -> None:
+    found = small.sweep().run["reference"]["values"]
+    with np.load(small.data) as arrays:
+        given = arrays["x"]
+    assert set(found) == {"x", "y"}
+    assert sum(found["x"]["counts"]) == given.size
+    assert found["x"]["low"] <= given.min() <= given.max() <= found["x"]["high"]
+
+
+def test_a_terminal_shows_what_is_left_and_how_long_it_takes(small: Small) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+    chosen = ("--width", "3:12", "--normalize", "none,pow2,affine", "--rounding", "rnd,trn", "-o", small.folder)
+    words = command("sweep", small.model, "--data", small.data, *chosen)
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=theirs, text=True, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(ours, 4096)
+            except OSError:  # the other end is closed
+                break
+        out, _ = process.communicate(timeout=60)
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode(errors="replace"))
+    assert process.returncode == 0
+    assert re.search(r"sweep .* \d+/60 +(\d+:\d\d:\d\d|-:--:--)", text)
+    assert "\x1b" not in out
