@@ -106,14 +106,14 @@ def _draw(results: Results, limits: Criterion, folder: Path, delivery: Delivery)
     from fxnorm.page import plots
 
     chosen = plots.compared(results, limits)
-    found, specifications = plots.plots(results, limits, chosen), plots.specifications(results, chosen)
+    found, kinds = plots.plots(results, limits, chosen), plots.kinds(results, chosen)
     parcels = [
         [delivery.add("--plots", str(folder / f"{plot.name}.{ending}")) for ending in ("svg", "png")] for plot in found
     ]
     delivery.add("--plots", str(folder / plots.INDEX)).write(plots.index(found))
     with progress_bars() as progress:
         for place, (plot, (vector, raster)) in enumerate(zip(found, parcels, strict=True)):
-            svg = plots.drawn(plot, specifications[plot.chart])
+            svg = plots.drawn(plot, kinds[plot.chart])
             vector.write(svg)
             _write_bytes(raster, plots.raster(svg))
             if progress is not None:

@@ -9,14 +9,19 @@ from typing import Any, Final
 from fxnorm.errors import FormatError
 from fxnorm.fixed.format import Format
 from fxnorm.page.front import on_front
+from fxnorm.page.layers import LayerResult
 from fxnorm.page.limits import Criterion
-from fxnorm.page.results import Distribution, LayerResult, Results, Row
+from fxnorm.page.results import Distribution, Results, Row
 from fxnorm.page.wording import decibels, percent, plural
 
 Record = dict[str, Any]
 
-MEASURES: Final = ("sqnr", "overflow", "range")
+MEASURES: Final = ("sqnr", "overflow", "range", "width")
 """What a heat map of the layers can show."""
+EXACT: Final = 999.0
+"""Stands for an SQNR without any error where only its class is drawn."""
+USELESS: Final = 0.2
+"""Accuracy below the best one that nobody looks for in a trade-off."""
 MOST_NUMBERS: Final = 18
 """Columns of a heat map whose cells have room for numbers."""
 LONGEST_COLUMN: Final = 18
@@ -44,7 +49,7 @@ def points(results: Results, limits: Criterion) -> list[Record]:
             "overflow": row.overflow_fraction,
             "best": row.number in best,
             "passes": limits.met_by(row) if limits else True,
-            **{f"cost_{index}": row.cost[name] for index, name in enumerate(results.cost_names)},
+            **{f"cost_{index}": row.cost.get(name) for index, name in enumerate(results.cost_names)},
         }
         for row in results.done
     ]
@@ -76,7 +81,7 @@ def front(results: Results, cost: str, metric: str) -> list[Record]:
     metric
         "accuracy", "agreement" or "sqnr".
     """
-    rows = [row for row in results.done if gain(row, metric) is not None]
+    rows = [row for row in results.priced if gain(row, metric) is not None]
     chosen = on_front([(row.cost[cost], gain(row, metric) or 0.0) for row in rows])
     return [
         {
@@ -121,19 +126,23 @@ def cells(results: Results, rows: Sequence[Row], measure: str) -> list[Record]:
 def cell(layer: LayerResult, measure: str) -> Record:
     """Value, class and text of one cell; the value decides the class.
 
-    SQNR in dB; the largest share that overflowed, of values, additions or inner stages; bits of the format that stay empty.
+    SQNR in dB; share of the values that overflowed; bits of the format that stay empty; bits of the format.
     """
     if measure == "sqnr":
-        value = {math.inf: 999.0, -math.inf: -999.0}.get(layer.sqnr_db or 0.0, layer.sqnr_db)
+        value = EXACT if layer.sqnr_db == math.inf else layer.sqnr_db
         return {"value": value, "text": decibels(layer.sqnr_db, unit=False)}
     if measure == "overflow":
         share = layer.overflow_fraction
         return {"value": share, "text": "0" if share == 0.0 else percent(share).replace("\u00a0", "")}
+    if measure == "width":
+        return {"value": layer.width, "text": str(layer.width)}
     return {"value": layer.width - layer.bits_used, "text": f"{layer.bits_used}/{layer.width}"}
 
 
 def column_names(rows: Sequence[Row]) -> list[str]:
     """Names of configurations side by side, with their widths: the format, where that keeps them apart."""
+    if not all(row.uniform for row in rows):
+        return [row.name for row in rows]
     formats = [row.format for row in rows]
     names = formats if len(set(formats)) == len(rows) else [row.name for row in rows]
     return [f"{plural(row.width, 'bit')}, {name}" for row, name in zip(rows, names, strict=True)]
@@ -142,6 +151,12 @@ def column_names(rows: Sequence[Row]) -> list[str]:
 def crowded(columns: Sequence[str]) -> bool:
     """Whether a heat map's cells have no room for numbers."""
     return len(columns) > MOST_NUMBERS or any(len(column) > LONGEST_COLUMN for column in columns)
+
+
+def posture(columns: Sequence[str]) -> dict[str, bool]:
+    """Parameters of a heat map: how the names of its columns stand."""
+    upright = crowded(columns)
+    return {"crowded": upright, "deep": not upright and any(", " in column for column in columns)}
 
 
 def extent(bins: Sequence[Record], low: float, high: float) -> tuple[float, float]:
@@ -154,12 +169,13 @@ def extent(bins: Sequence[Record], low: float, high: float) -> tuple[float, floa
     return min(least, max(low, middle - span / 2.0)), max(most, min(high, middle + span / 2.0))
 
 
-def focus(points: Sequence[Record]) -> float:
-    """Lower end of a trade-off's vertical axis: the front and what is close below it."""
+def focus(points: Sequence[Record], metric: str) -> float:
+    """Lower end of a trade-off's vertical axis: the front, as far as it is of use, and what is close below it."""
     gains: list[float] = [record["gain"] for record in points if record["front"]]
     if not gains:
         return 0.0
-    least, most = min(gains), max(gains)
+    most = max(gains)
+    least = min(gain for gain in gains if metric == "sqnr" or gain >= most - USELESS)
     room = 0.25 * (most - least) or 0.05 * abs(most) or 1.0
     lowest: float = min(record["gain"] for record in points)
     return max(least - room, lowest - 0.2 * room)

@@ -6,54 +6,30 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final
 
-from fxnorm.page import charts, datasets, sections, tables
+from fxnorm.page import datasets, figures, sections, tables
 from fxnorm.page.limits import Criterion
 from fxnorm.page.payload import by_importance, payload
 from fxnorm.page.records import PROOF_NOTE
 from fxnorm.page.results import Results, Row
 from fxnorm.page.summary import Summary, summarize
-from fxnorm.page.theme import DARK, FONT, LIGHT, MODES, ON_PAGE
-from fxnorm.page.wording import decibels, percent
+from fxnorm.page.theme import DARK, FONT, LIGHT, ON_PAGE
+from fxnorm.page.wording import cost_title
 
 MOST_BYTES: Final = 3_000_000
 """Of the whole file."""
 RESERVE: Final = 60_000
 """Bytes that are kept free."""
+SCRIPTS: Final = ("data.js", "drawing.js", "overview.js", "comparison.js", "page.js")
+"""Parts of the page's script, in their order."""
 MOST_ROWS: Final = 1000
 """Configurations that the page's tables list."""
 WIDTH: Final = "container"
 HEIGHT: Final = 290
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Which parts a report has, by what its results have."""
-
-    metrics: tuple[str, ...]
-    modes: tuple[str, ...]
-    extras: tuple[str, ...]
-    wide: bool
-    several: bool
-
-
-def shape_of(results: Results) -> Shape:
-    """Look at what there is."""
-    found = dict.fromkeys(row.normalize for row in results.done)
-    modes = tuple(sorted(found, key=lambda mode: MODES.index(mode) if mode in MODES else len(MODES)))
-    extras = tuple(dict.fromkeys(", ".join(row.extras) for row in results.done))
-    return Shape(
-        metrics=tuple(tables.metrics(results)),
-        modes=modes,
-        extras=extras,
-        wide=len(results.widths) > 1,
-        several=len(results.done) > 1,
-    )
 
 
 def document(results: Results, limits: Criterion, again: Sequence[str] = ()) -> str:
@@ -66,17 +42,17 @@ def document(results: Results, limits: Criterion, again: Sequence[str] = ()) -> 
     again
         Words of the command line that makes the report.
     """
-    shape, summary = shape_of(results), summarize(results, limits)
+    shape, summary = figures.shape_of(results), summarize(results, limits)
     order = by_importance(results, limits, summary)
     listed = sorted(order[:MOST_ROWS], key=lambda row: row.number)
     page = _page(results, limits, summary, shape, listed, again)
-    specs = figures(results, shape)
+    specs = figures.figures(results)
     rest = {
         "figures": specs,
         "config": ON_PAGE.config(),
         "metrics": shape.metrics,
-        "marks": {metric: marks(results, limits, metric) for metric in shape.metrics},
-        "fronts": fronts(results, shape),
+        "marks": {metric: figures.marks(results, limits, metric) for metric in shape.metrics},
+        "fronts": figures.fronts(results, shape),
         "groups": [
             {
                 "name": group.name,
@@ -86,8 +62,10 @@ def document(results: Results, limits: Criterion, again: Sequence[str] = ()) -> 
             for group in page["groups"]
         ],
         "measures": sections.MEASURES,
+        "costs": [sections.cost_note(name) for name in results.cost_names],
         "filters": [{"values": entry["values"]} for entry in page["filters"]],
         "sparse": datasets.SPARSE,
+        "useless": datasets.USELESS,
         "room": [datasets.MOST_NUMBERS, datasets.LONGEST_COLUMN],
     }
     used = len(_rendered({**page, "data": _embedded(rest)}).encode())
@@ -111,76 +89,18 @@ def left_out(results: Results, details: str, listed: int) -> str:
     return f"To keep this file small, {' and '.join(said)}. The run's folder has everything."
 
 
-def figures(results: Results, shape: Shape) -> dict[str, Any]:
-    """Charts by their names, without data."""
-    found: dict[str, Any] = {}
-    for metric in shape.metrics:
-        if shape.wide:
-            found[f"against-{metric}"] = charts.against_width(
-                ON_PAGE, metric, shape.modes, shape.extras, results.widths, width=WIDTH, height=HEIGHT
-            )
-        elif shape.several:
-            found[f"against-{metric}"] = charts.by_configuration(
-                ON_PAGE, metric, shape.modes, len(results.done), width=WIDTH
-            )
-        if shape.several and results.cost_names:
-            spec = charts.trade_off(ON_PAGE, metric, shape.modes, width=WIDTH, height=HEIGHT + 40)
-            for index, cost in enumerate(results.cost_names):
-                found[f"front-{index}-{metric}"] = charts.costing(spec, cost)
-    for measure in datasets.MEASURES:
-        found[f"heat-{measure}"] = charts.heat(ON_PAGE, measure, len(results.keys), width=WIDTH)
-    found["pairs"] = charts.layer_by_layer(ON_PAGE, ("A", "B"), len(results.keys), width=WIDTH)
-    found["single"] = charts.layer_by_layer(ON_PAGE, ("A",), len(results.keys), width=WIDTH)
-    for mark in ("first", "second"):
-        for when, words in (("before", "Real value"), ("after", "Stored value")):
-            found[f"histogram-{when}-{mark}"] = charts.histogram(ON_PAGE, words, mark, width=WIDTH, height=150)
-    return {name: {key: value for key, value in spec.items() if key != "config"} for name, spec in found.items()}
-
-
-def marks(results: Results, limits: Criterion, metric: str) -> list[dict[str, Any]]:
-    """Horizontal lines of a chart: FP32, and the gate or the customary limit."""
-    found = []
-    if metric == "accuracy" and results.fp32 is not None:
-        found.append({"level": results.fp32, "label": f"FP32 {percent(results.fp32)}", "kind": "fp32"})
-    floor = limits.level(metric, results.fp32)
-    if floor is not None:
-        text = decibels(floor) if metric == "sqnr" else percent(floor)
-        found.append({"level": floor, "label": f"{'gate' if limits.asked else 'limit'} {text}", "kind": "gate"})
-    return found
-
-
-def fronts(results: Results, shape: Shape) -> dict[str, list[int]]:
-    """Numbers of the configurations on each front."""
-    return {
-        f"{index}-{metric}": [record["number"] for record in datasets.front(results, cost, metric) if record["front"]]
-        for index, cost in enumerate(results.cost_names)
-        for metric in shape.metrics
-    }
-
-
-def filters(results: Results) -> list[dict[str, Any]]:
-    """Choices among what was varied beside width and normalization."""
-    from fxnorm.page.results import FORMAT_AXES
-
-    axes = dict.fromkeys(axis for row in results.done for axis in row.varied)
-    found = []
-    for axis in axes:
-        if axis in (*FORMAT_AXES, "normalize"):
-            continue
-        values = {row.number: row.varied.get(axis, "") for row in results.done}
-        found.append(
-            {"name": axis.replace("_", " "), "entries": list(dict.fromkeys(values.values())), "values": values}
-        )
-    return found
-
-
 def _page(
-    results: Results, limits: Criterion, summary: Summary, shape: Shape, listed: Sequence[Row], again: Sequence[str]
+    results: Results,
+    limits: Criterion,
+    summary: Summary,
+    shape: figures.Shape,
+    listed: Sequence[Row],
+    again: Sequence[str],
 ) -> dict[str, Any]:
     """Everything that the template says."""
     choice, layered = summary.choice, bool(results.keys)
     shown = set()
-    shown |= {"width"} if shape.several else set()
+    shown |= {"width"} if shape.several and not results.searched else set()
     shown |= {"cost"} if shape.several and results.cost_names else set()
     shown |= {"layers"} if layered else set()
     shown |= {"heat", "two"} if shape.several and layered else set()
@@ -198,7 +118,7 @@ def _page(
     if "width" in shown:
         found_tables["width"] = tables.by_width(results, limits)
     if "cost" in shown:
-        found_tables["front"] = tables.front_table(results)
+        found_tables["front"] = tables.front_table(results, limits)
     if choice is not None and layered:
         found_tables["layers"] = tables.layer_table(results, choice)
         found_tables["proofs"] = tables.proof_table(results, choice)
@@ -240,10 +160,10 @@ def _page(
             }
             for metric in shape.metrics
         ],
-        "filters": filters(results),
-        "zoom": _zoom(results, shape) if bounded else (),
+        "filters": figures.filters(results),
+        "zoom": figures.zoom(results, shape) if bounded else (),
         "marked": _marked(limits),
-        "costs": results.cost_names,
+        "costs": [cost_title(name) for name in results.cost_names],
         "groups": groups,
         "group_chosen": next(
             (i for i, group in enumerate(groups) if choice is not None and group.name == choice.series), 0
@@ -253,6 +173,7 @@ def _page(
         "choice": None if choice is None else choice.number,
         "other": None if summary.other is None else summary.other.number,
         "detailed": list(results.done),
+        "mixed": not all(row.uniform for row in results.done),
         "steps": sections.steps(results, choice, again),
         "notes": {
             "width": sections.width_note(results),
@@ -261,7 +182,7 @@ def _page(
             "left_out": "",
         },
         "style": _style(),
-        "script": _resource("report.js"),
+        "script": script(),
         "library": library(),
         "policy": policy(),
     }
@@ -272,19 +193,6 @@ def _marked(limits: Criterion) -> str:
         return ""
     words = ", ".join(limits.words())
     return f"meets the gate ({words})" if limits.asked else words
-
-
-def _zoom(results: Results, shape: Shape) -> list[tuple[str, str]]:
-    """Lower ends of the axis of accuracy that are worth having."""
-    metric = shape.metrics[0]
-    shares = [share for share in (datasets.gain(row, metric) for row in results.done) if share is not None]
-    top = results.fp32 if metric == "accuracy" and results.fp32 is not None else max(shares, default=1.0)
-    found = [("0", f"from {percent(0.0, 0)}")]
-    for below in (0.2, 0.05):
-        low = round(top - below, 2)
-        if low > 0.0:
-            found.append((f"{low:g}", f"from {percent(low, 0)}"))
-    return found
 
 
 def _first_layer(results: Results, choice: Row | None) -> int:
@@ -335,9 +243,15 @@ def library() -> str:
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
+@cache
+def script() -> str:
+    """What is done on the page; one scope for all parts of it."""
+    return '"use strict";\n(() => {\n' + "\n".join(_resource(name) for name in SCRIPTS) + "})();\n"
+
+
 def policy() -> str:
     """What the page may do: run these two scripts and no other, and load nothing."""
-    hashes = " ".join(f"'sha256-{_sha256(text)}'" for text in (library(), _resource("report.js")))
+    hashes = " ".join(f"'sha256-{_sha256(text)}'" for text in (library(), script()))
     return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 

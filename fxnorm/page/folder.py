@@ -38,6 +38,7 @@ def read_folder(folder: Path) -> Results:
         rows=rows,
         waiting=len(run.configurations) - len(rows),
         distributions=distributions(facts.entry("distributions")),
+        costs=tuple(clean(name) for name in facts.entry("identity").entry("request").texts("costs")),
     )
 
 
@@ -90,5 +91,6 @@ def _row(row: tables.Row, where: str) -> Row:
         overflow_fraction=metrics.number("overflow_fraction") or 0.0,
         cost={name: number for name, number in costs.items() if number is not None},
         layers=layer_results(Entry(row.record or {}, f"{where}, record")),
+        uniform=not Entry(one.options, f"{where}, options").texts("layers"),
         seconds=Entry(row.seconds, f"{where}, seconds").number("total"),
     )

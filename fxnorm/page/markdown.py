@@ -31,7 +31,7 @@ def markdown(results: Results, limits: Criterion, again: Sequence[str] = ()) -> 
         parts += ["## Accuracy against width", written(tables.by_width(results, limits))]
         parts += [f"✓ {escaped(', '.join(limits.words()))}"] if limits else []
     if len(results.done) > 1 and results.cost_names:
-        parts += ["## Cost", written(tables.front_table(results))]
+        parts += ["## Cost", written(tables.front_table(results, limits))]
     if choice is not None and choice.layers:
         parts += [f"## Layers under {escaped(choice.name)}", written(tables.layer_table(results, choice))]
         parts += [

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fxnorm.page import datasets
+from fxnorm.page.layers import LayerResult
 from fxnorm.page.limits import Criterion
-from fxnorm.page.results import LayerResult, Results, Row
+from fxnorm.page.results import Results, Row
 from fxnorm.page.summary import Summary
 from fxnorm.page.wording import plural, power
 
@@ -64,7 +65,6 @@ def payload(results: Results, limits: Criterion, summary: Summary, budget: int) 
     content = {
         "points": datasets.points(results, limits),
         "series": results.series,
-        "costs": results.cost_names,
         "layers": [{"name": results.layer_names[key], "op": _op(results, key)} for key in results.keys],
         "distributions": {
             index: [_short(known.low), _short(known.high), *known.counts]

@@ -11,19 +11,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fxnorm.page import charts, datasets, sections
-from fxnorm.page.document import marks, shape_of
+from fxnorm.page.figures import PAPER, marks, shape_of, specifications
+from fxnorm.page.layers import MOVED
 from fxnorm.page.limits import Criterion
 from fxnorm.page.results import Results, Row
 from fxnorm.page.summary import summarize
-from fxnorm.page.theme import ON_PAPER
-from fxnorm.page.wording import number
+from fxnorm.page.wording import cost_title, number
 
-WIDTH: Final = 420
-HEIGHT: Final = 240
 DOTS_PER_INCH: Final = 300
 INDEX: Final = "index.csv"
-MOVED: Final = ("movement", "concat", "lookup")
-"""Kernels whose output holds the codes of another layer."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +63,16 @@ def plots(results: Results, limits: Criterion, chosen: Mapping[str, Row]) -> lis
     for metric in shape.metrics if shape.several else ():
         title = sections.METRIC_TITLES[metric]
         rows = {"points": datasets.points(results, limits), "marks": marks(results, limits, metric)}
-        found.append(Plot(metric, f"{title} against width" if shape.wide else title, metric, rows, {"low": 0.0}))
+        if not results.searched:
+            found.append(
+                Plot(metric, f"{title} against width" if shape.wide else title, f"against-{metric}", rows, {"low": 0.0})
+            )
         for index, cost in enumerate(results.cost_names):
             points = datasets.front(results, cost, metric)
             rows = {"points": points, "marks": marks(results, limits, metric)}
             name = f"front-{index + 1}-{slug(cost)}-{metric}"
-            low = {"low": datasets.focus(points)}
-            found.append(Plot(name, f"{title} against {cost}", f"front-{metric}", rows, low, cost))
+            low = {"low": datasets.focus(points, metric)}
+            found.append(Plot(name, f"{title} against {cost}", f"front-{metric}", rows, low, cost_title(cost)))
     if not results.keys:
         return found
     if shape.several:
@@ -88,12 +87,11 @@ def plots(results: Results, limits: Criterion, chosen: Mapping[str, Row]) -> lis
 def _heat_maps(results: Results) -> Iterator[Plot]:
     for index, group in enumerate(sections.groups(results)):
         columns = datasets.column_names(group.rows)
-        crowded = datasets.crowded(columns)
         for measure in datasets.MEASURES:
             rows = datasets.cells(results, group.rows, measure)
             name = f"heat-{index + 1}-{slug(group.name)}-{measure}"
             title = f"{sections.MEASURES[measure]['caption']} {group.name}"
-            yield Plot(name, title, f"heat-{measure}", {"cells": rows}, {"crowded": crowded})
+            yield Plot(name, title, f"heat-{measure}", {"cells": rows}, datasets.posture(columns))
 
 
 def _histograms(results: Results, letter: str, row: Row) -> Iterator[Plot]:
@@ -103,8 +101,7 @@ def _histograms(results: Results, letter: str, row: Row) -> Iterator[Plot]:
             continue
         for when in ("before", "after"):
             before = when == "before"
-            format_ = row.format if before else layer.format
-            low, high = datasets.limits_of(format_)
+            low, high = datasets.limits_of(layer.format)
             bins = datasets.real_bins(layer, results.distributions.get(key)) if before else datasets.stored_bins(layer)
             if not bins:
                 continue
@@ -114,7 +111,7 @@ def _histograms(results: Results, letter: str, row: Row) -> Iterator[Plot]:
                 "bins": bins,
                 "range": [{"low": low, "high": high}],
                 "ends": [
-                    {"level": end, "label": f"{format_}, {word}: {number(end)}"}
+                    {"level": end, "label": f"{layer.format}, {word}: {number(end)}"}
                     for word, end in (("lowest", low), ("highest", high))
                 ],
             }
@@ -134,26 +131,9 @@ def compared(results: Results, limits: Criterion) -> dict[str, Row]:
     return {letter: row for letter, row in (("A", summary.choice), ("B", summary.other)) if row is not None}
 
 
-def specifications(results: Results, chosen: Mapping[str, Row]) -> dict[str, Any]:
-    """Charts by their kinds, without data; arguments as those of `plots`."""
-    shape = shape_of(results)
-    found: dict[str, Any] = {}
-    for metric in shape.metrics if shape.several else ():
-        if shape.wide:
-            found[metric] = charts.against_width(
-                ON_PAPER, metric, shape.modes, shape.extras, results.widths, width=WIDTH, height=HEIGHT
-            )
-        else:
-            found[metric] = charts.by_configuration(ON_PAPER, metric, shape.modes, len(results.done), width=WIDTH)
-        found[f"front-{metric}"] = charts.trade_off(ON_PAPER, metric, shape.modes, width=WIDTH, height=HEIGHT)
-    for measure in datasets.MEASURES:
-        found[f"heat-{measure}"] = charts.heat(ON_PAPER, measure, len(results.keys), width=WIDTH + 200)
-    names = tuple(row.name for row in chosen.values())
-    found["pairs"] = charts.layer_by_layer(ON_PAPER, names, len(results.keys), width=WIDTH, field="name")
-    for mark in ("first", "second"):
-        for when, words in (("before", "Real value"), ("after", "Stored value")):
-            found[f"histogram-{when}-{mark}"] = charts.histogram(ON_PAPER, words, mark, width=WIDTH, height=150)
-    return found
+def kinds(results: Results, chosen: Mapping[str, Row]) -> dict[str, Any]:
+    """Specifications by the kinds of charts; arguments as those of `plots`."""
+    return specifications(results, PAPER, tuple(row.name for row in chosen.values()))
 
 
 def drawn(plot: Plot, specification: Mapping[str, Any]) -> str:
@@ -162,7 +142,7 @@ def drawn(plot: Plot, specification: Mapping[str, Any]) -> str:
     Parameters
     ----------
     specification
-        The chart's kind, from `specifications`.
+        The chart's kind, from `kinds`.
     """
     import altair
     import vl_convert

@@ -10,8 +10,9 @@ from typing import Final
 
 from fxnorm.errors import DataError, FormatError
 from fxnorm.fixed.format import Format
+from fxnorm.page.layers import Accumulator, LayerResult, Proof
 from fxnorm.page.plain import LONGEST_LINE, Entry, clean
-from fxnorm.page.results import Accumulator, Check, Distribution, LayerResult, Proof, Results, Row, Source
+from fxnorm.page.results import Check, Distribution, Results, Row, Source
 from fxnorm.planning.bounds import Verdict
 from fxnorm.report.distribution import DISTRIBUTION_PARTS
 from fxnorm.report.record import HISTOGRAM_PARTS, SAFE

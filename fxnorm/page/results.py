@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from fxnorm.page.layers import LayerResult
 from fxnorm.report.text import labels, printable, shortened
 
 FORMAT_AXES: Final = ("format", "width", "integer_bits")
@@ -17,117 +18,6 @@ DEFAULT: Final = "default"
 """Value of an option that is not given."""
 LONGEST_LAYER: Final = 48
 """Characters of a layer's name; the beginning, the middle or the end is left out, whichever keeps names apart."""
-
-
-@dataclass(frozen=True)
-class Accumulator:
-    """Accumulator of a layer.
-
-    Attributes
-    ----------
-    format
-        Its format, with modes where they matter.
-    proof
-        Why it cannot overflow, or that it may.
-    overflow_count, overflow_fraction
-        Additions that it could not hold.
-    """
-
-    format: str
-    proof: str
-    overflow_count: int
-    overflow_fraction: float = 0.0
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What is known of one sum in a layer.
-
-    Attributes
-    ----------
-    part
-        What is added up: "accumulator", or for instance "sum of squares".
-    terms
-        Addends; 0 where it is not known.
-    format
-        "" where the plan leaves it as wide as it has to be.
-    width
-        Bits of the format; None where there is none.
-    needed
-        Bits that any input of the formats needs, any input that occurs in this network, and the latter in the order of the additions;
-        None where one is not known.
-    holds
-        Whether it never overflows.
-    words
-        Why, or that it may.
-    """
-
-    part: str
-    terms: int
-    format: str
-    width: int | None
-    needed: tuple[int | None, int | None, int | None]
-    holds: bool
-    words: str
-
-
-@dataclass(frozen=True)
-class LayerResult:
-    """One value of a plan under one configuration: an input of the network, or a layer's output.
-
-    Attributes
-    ----------
-    key
-        Name of the value, by which configurations are put side by side.
-    name, op, kernel
-        Of the layer.
-    format, width
-        In which the value is held.
-    scale, offset
-        real = scale · stored + offset; None where a double cannot hold it.
-    sqnr_db
-        Against FP32; inf without error, None where there was nothing to compare with.
-    overflow_count, overflow_fraction
-        Values that the format could not hold.
-    at_low_fraction, at_high_fraction
-        Share of the values at an end of the range.
-    minimum, maximum
-        Stored values seen.
-    bits_used
-        Of the width.
-    histogram
-        Codes by equal parts of the format's range, the lowest first; empty where none was kept.
-    accumulator
-        None where the layer has none.
-    proofs
-        Of every sum in it.
-    stages
-        Format and count of overflows of inner stages, by name.
-    findings
-        What is wrong with the use of the format, in words.
-    """
-
-    key: str
-    name: str
-    op: str
-    kernel: str
-    format: str
-    width: int
-    scale: float | None
-    offset: float | None
-    sqnr_db: float | None
-    overflow_count: int
-    overflow_fraction: float
-    at_low_fraction: float
-    at_high_fraction: float
-    minimum: float | None
-    maximum: float | None
-    bits_used: int
-    histogram: tuple[int, ...] = ()
-    accumulator: Accumulator | None = None
-    proofs: tuple[Proof, ...] = ()
-    stages: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,9 +49,11 @@ class Row:
     overflow_count, overflow_fraction
         Of all layers together, and the largest share of one layer.
     cost
-        In hardware, by name.
+        In hardware, by name; empty where it cannot be told.
     layers
         Inputs first, then layers in their order.
+    uniform
+        Whether no rule makes a difference between layers.
     """
 
     number: int
@@ -186,6 +78,7 @@ class Row:
     overflow_fraction: float = 0.0
     cost: Mapping[str, float] = field(default_factory=dict)
     layers: tuple[LayerResult, ...] = ()
+    uniform: bool = True
     seconds: float | None = None
 
     @property
@@ -283,6 +176,8 @@ class Results:
         Of real numbers in FP32, by value; empty where they are not known.
     checks
         Verdict of the gate that a single run had.
+    costs
+        Names of the costs that a search was for, the one that decides first.
     """
 
     kind: str
@@ -291,6 +186,7 @@ class Results:
     waiting: int = 0
     distributions: Mapping[str, Distribution] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    costs: tuple[str, ...] = ()
 
     @cached_property
     def done(self) -> tuple[Row, ...]:
@@ -327,13 +223,25 @@ class Results:
         """Accuracy of FP32."""
         return next((row.accuracy_fp32 for row in self.done if row.accuracy_fp32 is not None), None)
 
+    @property
+    def searched(self) -> bool:
+        """Whether configurations were looked for: layers have widths of their own, and cost decides."""
+        return self.kind == "search"
+
+    @cached_property
+    def priced(self) -> tuple[Row, ...]:
+        """Configurations whose cost is known."""
+        return tuple(row for row in self.done if row.cost)
+
     @cached_property
     def cost_names(self) -> tuple[str, ...]:
-        """Costs that every configuration has, and that differ between some."""
-        if not self.done:
+        """Costs that all of these have, and that differ between some; those that were asked for first."""
+        if not self.priced:
             return ()
-        common = [name for name in self.done[0].cost if all(name in row.cost for row in self.done)]
-        return tuple(name for name in common if len({row.cost[name] for row in self.done}) > 1)
+        common = [name for name in self.priced[0].cost if all(name in row.cost for row in self.priced)]
+        differing = [name for name in common if len({row.cost[name] for row in self.priced}) > 1]
+        asked = [name for name in self.costs if name in differing]
+        return (*asked, *(name for name in differing if name not in asked))
 
     @cached_property
     def _by_series(self) -> Mapping[str, tuple[Row, ...]]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Final
 
+from fxnorm.cost.summary import MEANINGS
 from fxnorm.page import datasets, tables
 from fxnorm.page.limits import Criterion
 from fxnorm.page.plain import LONGEST_LINE, clean
 from fxnorm.page.results import Results, Row
 from fxnorm.page.summary import Summary, named
 from fxnorm.page.tables import Column, Table, table
-from fxnorm.page.wording import count, decibels, listed, percent, plural, points
+from fxnorm.page.wording import cost_title, count, decibels, listed, number, percent, plural, points
 
 METRIC_TITLES: Final = {
     "accuracy": "Accuracy",
@@ -60,6 +62,10 @@ MEASURES: Final[dict[str, dict[str, Any]]] = {
             [1, "5 and more"],
         ],
     },
+    "width": {
+        "caption": "Width of each layer's format, in bits.",
+        "classes": [[2, "up to 4"], [3, "5 and 6"], [4, "7 and 8"], [5, "9 to 12"], [6, "13 and more"]],
+    },
 }
 
 
@@ -101,7 +107,11 @@ def tiles(results: Results, limits: Criterion, summary: Summary) -> list[Tile]:
         return []
     found = []
     passes = bool(limits) and limits.met_by(row)
-    if results.kind != "run":
+    name = next((name for name in results.cost_names if name in row.cost), None)
+    if results.searched and name is not None:
+        word = "Cheapest that meets the gate" if passes else "Best plan"
+        found.append(Tile(word, number(row.cost[name]), f"{cost_title(name)}, {row.name}"))
+    elif results.kind != "run":
         word = "Narrowest that is good enough" if passes else "Best configuration"
         found.append(Tile(word, plural(row.width, "bit"), named(row)))
     if row.accuracy is not None and row.accuracy_fp32 is not None and row.drop is not None:
@@ -118,7 +128,16 @@ def tiles(results: Results, limits: Criterion, summary: Summary) -> list[Tile]:
 
 
 def groups(results: Results) -> list[Group]:
-    """Choices of configurations for the heat map: one line of the charts each."""
+    """Choices of configurations for the heat map: one line of the charts each; of a search its front, and what has one width."""
+    if results.searched:
+        front = [row for row in results.done if row.number in tables.front_numbers(results)]
+        uniform = [row for row in results.done if row.uniform]
+        found = [
+            Group("Pareto front", by_cost(results, front)),
+            Group("one width everywhere", by_cost(results, uniform)),
+        ]
+        rest = [Group("all, the cheapest first", by_cost(results, results.done))]
+        return [group for group in found + rest if group.rows]
     found = []
     best = datasets.best_of_width(results)
     for series in tables.best_series(results, MOST_GROUPS):
@@ -127,6 +146,17 @@ def groups(results: Results) -> list[Group]:
             rows = tuple(row for row in rows if row.number in best)[:MOST_COLUMNS]
         found.append(Group(series, rows))
     return found
+
+
+def cost_note(name: str) -> str:
+    """What a cost counts, where that is known."""
+    return MEANINGS.get(name, "")
+
+
+def by_cost(results: Results, rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The cheapest first; as many as a heat map shows."""
+    name = next(iter(results.cost_names), "")
+    return tuple(sorted(rows, key=lambda row: (row.cost.get(name, math.inf), row.number))[:MOST_COLUMNS])
 
 
 def width_note(results: Results) -> str:

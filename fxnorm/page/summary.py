@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from fxnorm.page.layers import MOVED
 from fxnorm.page.limits import Criterion
 from fxnorm.page.results import Results, Row
 from fxnorm.page.theme import MODES
-from fxnorm.page.wording import decibels, listed, percent, plural, points
+from fxnorm.page.wording import cost_title, decibels, listed, number, percent, plural, points
 
+MOST_LAYERS: Final = 8
+"""Layers that a sentence can speak of."""
 MOST_SERIES: Final = 4
 """Lines that a sentence can speak of."""
 
@@ -42,12 +46,12 @@ def summarize(results: Results, limits: Criterion) -> Summary:
     if not results.done:
         return Summary("Nothing was run yet.", tuple(_counts(results, limits)), None, None)
     passing = [row for row in results.done if limits.met_by(row)] if limits else []
-    choice = min(passing, key=_least) if passing else max(results.done, key=_quality)
+    choice = min(passing, key=_order(results)) if passing else max(results.done, key=_quality)
     return Summary(
         headline=_headline(results, limits, choice, bool(passing)),
-        more=(*_by_series(results, limits), *_counts(results, limits)),
+        more=(*_widths(results, choice), *_by_series(results, limits), *_counts(results, limits)),
         choice=choice,
-        other=_other(results, choice),
+        other=_uniform(results, limits, choice) if results.searched else _other(results, choice),
     )
 
 
@@ -58,8 +62,18 @@ def narrowest(results: Results, limits: Criterion, series: str) -> Row | None:
 
 def named(row: Row) -> str:
     """A configuration in words: q5.3 with pow2."""
+    if not row.uniform:
+        return row.name
     extras = f", {listed(row.extras)}" if row.extras else ""
     return f"{row.format} with {row.normalize}{extras}"
+
+
+def _order(results: Results) -> Callable[[Row], tuple[float, ...]]:
+    """Order of preference among what is good enough: of a search, by cost."""
+    if not results.searched or not results.cost_names:
+        return _least
+    name = results.cost_names[0]
+    return lambda row: (row.cost.get(name, math.inf), *(-part for part in _quality(row)), row.number)
 
 
 def _least(row: Row) -> tuple[float, ...]:
@@ -78,7 +92,10 @@ def _quality(row: Row) -> tuple[float, ...]:
 
 
 def _headline(results: Results, limits: Criterion, row: Row, passes: bool) -> str:
-    what = f"{named(row)} ({plural(row.width, 'bit')})"
+    cost = _cost(results, row)
+    what = (named(row) if row.uniform else f"The plan \u201c{named(row)}\u201d") + (
+        f" ({cost})" if cost else f" ({plural(row.width, 'bit')})"
+    )
     if row.accuracy is not None and row.accuracy_fp32 is not None:
         figure = f"{percent(row.accuracy)} accuracy where FP32 has {percent(row.accuracy_fp32)}"
     elif row.agreement is not None:
@@ -90,7 +107,26 @@ def _headline(results: Results, limits: Criterion, row: Row, passes: bool) -> st
     if not passes:
         missed = "meets the gate" if limits.asked else f"keeps to the limit: {listed(limits.words())}"
         return f"No configuration {missed}; the best one, {what}, gives {figure}."
-    return f"{what} gives {figure}{_narrower(results, row)}."
+    return f"{what} gives {figure}{_dearer(results, limits, row) if results.searched else _narrower(results, row)}."
+
+
+def _cost(results: Results, row: Row) -> str:
+    """What a plan of a search costs; "" for others."""
+    name = next(iter(results.cost_names), "")
+    return f"{number(row.cost[name])} {cost_title(name)}" if results.searched and name in row.cost else ""
+
+
+def _dearer(results: Results, limits: Criterion, row: Row) -> str:
+    """What one width everywhere would cost more."""
+    uniform = [other for other in results.priced if other.uniform and limits.met_by(other)]
+    name = next(iter(results.cost_names), "")
+    if not uniform or name not in row.cost:
+        return ""
+    other = min(uniform, key=lambda one: one.cost[name])
+    if other.number == row.number or not row.cost[name]:
+        return ""
+    more = other.cost[name] / row.cost[name] - 1.0
+    return f"; the cheapest single width, {plural(other.width, 'bit')}, costs {percent(more)} more"
 
 
 def _narrower(results: Results, row: Row) -> str:
@@ -109,9 +145,21 @@ def _narrower(results: Results, row: Row) -> str:
     return f"; {plural(width, 'bit')} {lost}"
 
 
+def _widths(results: Results, row: Row) -> list[str]:
+    """Widths of a plan that has several: layer by layer, where a sentence can hold them."""
+    if row.uniform:
+        return []
+    own = [layer for layer in row.layers if layer.kernel not in MOVED]
+    if len(own) <= MOST_LAYERS:
+        said = [f"{results.layer_names[layer.key]}: {plural(layer.width, 'bit')}" for layer in own]
+        return [f"Its widths – {', '.join(said)}."]
+    widths = [layer.width for layer in own]
+    return [f"Its {len(own)} layers have {min(widths)} to {plural(max(widths), 'bit')}."]
+
+
 def _by_series(results: Results, limits: Criterion) -> list[str]:
     """How many bits each line needs."""
-    if not limits or len(results.widths) < 2 or len(results.series) > MOST_SERIES:
+    if not limits or results.searched or len(results.widths) < 2 or len(results.series) > MOST_SERIES:
         return []
     said = []
     for series in results.series:
@@ -147,6 +195,15 @@ def _counts(results: Results, limits: Criterion) -> list[str]:
     if results.waiting:
         said.append(f"The run is not finished: {plural(results.waiting, 'configuration')} still without a result.")
     return said
+
+
+def _uniform(results: Results, limits: Criterion, choice: Row) -> Row | None:
+    """The best of what has one width everywhere, to compare a plan of a search with."""
+    uniform = [row for row in results.done if row.uniform and row.number != choice.number]
+    passing = [row for row in uniform if limits.met_by(row)]
+    if passing:
+        return min(passing, key=_order(results))
+    return max(uniform, key=_quality, default=_other(results, choice))
 
 
 def _other(results: Results, choice: Row) -> Row | None:

@@ -8,10 +8,15 @@ from itertools import groupby, pairwise
 from typing import Final
 
 from fxnorm.page import datasets
+from fxnorm.page.layers import LayerResult
 from fxnorm.page.limits import Criterion
-from fxnorm.page.results import Check, LayerResult, Results, Row
-from fxnorm.page.wording import NOTHING, count, decibels, number, percent, power
+from fxnorm.page.results import Check, Results, Row
+from fxnorm.page.wording import NOTHING, cost_title, count, decibels, number, percent, power
 
+MOST_COSTS: Final = 5
+"""Costs that a table has room for."""
+MOST_POINTS: Final = 60
+"""Points of fronts that a table lists, the cheapest first."""
 MOST_SERIES: Final = 8
 """Lines of the charts that a table has room for."""
 
@@ -125,27 +130,30 @@ def metrics(results: Results) -> list[str]:
     return [*found, "sqnr"]
 
 
-def front_table(results: Results) -> Table:
-    """Configurations that are on a Pareto front, with everything they cost."""
-    chosen: dict[int, list[str]] = {}
-    kinds = metrics(results)
-    for cost in results.cost_names:
-        for metric in kinds:
-            for record in datasets.front(results, cost, metric):
-                if record["front"]:
-                    chosen.setdefault(record["number"], []).append(f"{SHORT[metric]} against {cost}")
-    columns = [Column("Configuration", code=True), Column("Width", right=True)]
+def front_numbers(results: Results) -> set[int]:
+    """Configurations that no other one beats in the cost that decides and the most telling metric."""
+    metric = metrics(results)[0]
+    fronts = [datasets.front(results, cost, metric) for cost in results.cost_names[:1]]
+    return {record["number"] for records in fronts for record in records if record["front"]}
+
+
+def front_table(results: Results, limits: Criterion) -> Table:
+    """What these cost, the cheapest first."""
+    kinds, costs, chosen = metrics(results), results.cost_names[:MOST_COSTS], front_numbers(results)
+    columns = [Column("Configuration", code=True)]
     columns += [Column(SHORT[metric].capitalize() if metric != "sqnr" else "SQNR", right=True) for metric in kinds]
-    columns += [Column(cost, right=True) for cost in results.cost_names]
+    columns += [Column(cost_title(cost), right=True) for cost in costs]
     rows = []
-    for row in sorted(results.done, key=lambda row: ([row.cost[cost] for cost in results.cost_names], row.number)):
-        if row.number in chosen:
-            gains = [
-                decibels(row.sqnr_db) if metric == "sqnr" else percent(datasets.gain(row, metric)) for metric in kinds
-            ]
-            costs = [number(row.cost[cost]) for cost in results.cost_names]
-            rows.append([row.name, str(row.width), *gains, *costs])
-    return table("Configurations that no other one beats in cost and gain at once", columns, rows)
+    for row in sorted(results.priced, key=lambda row: ([row.cost[cost] for cost in costs], row.number)):
+        if row.number not in chosen:
+            continue
+        gains: list[str | Cell] = [
+            decibels(row.sqnr_db) if kind == "sqnr" else percent(datasets.gain(row, kind)) for kind in kinds
+        ]
+        gains[0] = Cell(str(gains[0]), bool(limits) and limits.met_by(row))
+        rows.append([row.name, *gains, *(number(row.cost[cost]) for cost in costs)])
+    caption = f"Configurations that no other one beats in {cost_title(costs[0])} and {SHORT[kinds[0]]} at once"
+    return table(caption, columns, rows[:MOST_POINTS])
 
 
 def layer_table(results: Results, row: Row) -> Table:

@@ -80,9 +80,9 @@ def listed(things: Sequence[str]) -> str:
     return f"{', '.join(things[:-1])} and {things[-1]}"
 
 
-def short_hash(digest: str) -> str:
-    """The beginning of a digest."""
-    return digest[:12]
+def cost_title(name: str) -> str:
+    """Name of a cost, for people."""
+    return name.replace("_", " ")
 
 
 def _signed(text: str) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 from commandline import run
 
 from fxnorm.gate.limits import Limits
+from fxnorm.page.layers import Accumulator, LayerResult, Proof
 from fxnorm.page.limits import Criterion
-from fxnorm.page.results import Accumulator, Distribution, LayerResult, Proof, Results, Row, Source
+from fxnorm.page.results import Distribution, Results, Row, Source
 from fxnorm.sweeping import tables
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

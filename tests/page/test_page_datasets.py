@@ -109,10 +109,15 @@ def test_columns_are_named_by_what_tells_them_apart():
 
 
 def test_an_axis_of_gain_begins_close_below_the_front():
-    points = [{"gain": gain, "front": on} for gain, on in ((0.9, True), (0.5, True), (0.45, False), (0.0, False))]
-    assert datasets.focus(points) == pytest.approx(0.4)
-    assert datasets.focus(points[:3]) == pytest.approx(0.43)
-    assert datasets.focus([]) == 0.0
+    points = [{"gain": gain, "front": on} for gain, on in ((0.9, True), (0.8, True), (0.78, False), (0.0, False))]
+    assert datasets.focus(points, "accuracy") == pytest.approx(0.775)
+    assert datasets.focus(points[:3], "accuracy") == pytest.approx(0.775)
+    assert datasets.focus(points[:2], "accuracy") == pytest.approx(0.795)
+    assert datasets.focus([], "accuracy") == 0.0
+    # An accuracy far below the best is on the front for being cheap, and of no use; a low SQNR may be.
+    useless = [*points, {"gain": 0.1, "front": True}]
+    assert datasets.focus(useless, "accuracy") == pytest.approx(0.775)
+    assert datasets.focus(useless, "sqnr") == pytest.approx(0.0 - 0.2 * 0.2)
 
 
 def test_pairs_are_those_of_layers_that_both_have():

@@ -23,7 +23,7 @@ def drawn():
     limits = criterion(min_accuracy=0.7)
     chosen = plots.compared(found, limits)
     listed = plots.plots(found, limits, chosen)
-    specifications = plots.specifications(found, chosen)
+    kinds = plots.kinds(found, chosen)
     wanted = {
         "accuracy",
         "front-1-area-sqnr",
@@ -33,7 +33,7 @@ def drawn():
         "histogram-002-a-after",
     }
     return {
-        plot.name: ElementTree.fromstring(plots.drawn(plot, specifications[plot.chart]))
+        plot.name: ElementTree.fromstring(plots.drawn(plot, kinds[plot.chart]))
         for plot in listed
         if plot.name in wanted
     }
@@ -94,7 +94,7 @@ def test_a_raster_has_300_dots_an_inch():
     limits = criterion(min_accuracy=0.7)
     chosen = plots.compared(found, limits)
     plot = next(plot for plot in plots.plots(found, limits, chosen) if plot.name == "sqnr")
-    svg = plots.drawn(plot, plots.specifications(found, chosen)[plot.chart])
+    svg = plots.drawn(plot, plots.kinds(found, chosen)[plot.chart])
     png = plots.raster(svg)
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", png[16:24])
