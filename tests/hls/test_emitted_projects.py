@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from emission import differences, needs_gxx
-from onnx import ModelProto, helper
-from small_models import dense, floats, model, samples
+from small_models import dense, samples
+from small_networks import plan_of, residual_plan
 
 import fxnorm as fx
 from fxnorm.errors import UnsupportedError, UsageError
 from fxnorm.hls import project as project_module
 from fxnorm.hls.choices import Choices
-from fxnorm.hls.cosim import cosim
 from fxnorm.hls.design import make_design
 from fxnorm.hls.emit import emit
 from fxnorm.hls.project import Project, make_project
@@ -42,33 +40,6 @@ HOSTILE = (
 )
 
 
-def plan_of(proto: ModelProto, x: Array | Mapping[str, Array], **options: str) -> Plan:
-    graph = fx.load(proto)
-    return fx.plan(graph, fx.calibrate(graph, x), format="q5.3", **options)
-
-
-def residual() -> tuple[ModelProto, Array]:
-    """A convolution beside two of them, their sum, and a model input that goes three ways."""
-    rng = np.random.default_rng(5)
-    constants = {
-        "w1": rng.normal(size=(3, 3, 3, 3)).astype(np.float32) / 4,
-        "w2": rng.normal(size=(3, 3, 5, 5)).astype(np.float32) / 6,
-        "w3": rng.normal(size=(3, 1, 3, 3)).astype(np.float32) / 2,
-        "w4": rng.normal(size=(2, 3, 1, 1)).astype(np.float32),
-    }
-    nodes = [
-        helper.make_node("Conv", ["x", "w1"], ["a"], name="one", pads=[1, 1, 1, 1]),
-        helper.make_node("Relu", ["a"], ["b"], name="relu"),
-        helper.make_node("Conv", ["b", "w2"], ["c"], name="two", pads=[2, 2, 2, 2]),
-        helper.make_node("Conv", ["x", "w3"], ["d"], name="three", pads=[2, 2, 2, 2], dilations=[2, 2], group=3),
-        helper.make_node("Sum", ["x", "c", "d"], ["e"], name="sum"),
-        helper.make_node("Conv", ["e", "w4"], ["y"], name="four", strides=[2, 2]),
-    ]
-    outputs = [floats("y", [1, 2, 4, 3]), floats("e", [1, 3, 8, 6])]
-    proto = model(nodes, [floats("x", [1, 3, 8, 6])], outputs, constants)
-    return proto, rng.normal(size=(12, 1, 3, 8, 6)).astype(np.float32)
-
-
 def project_of(plan: Plan, name: str = "net", target: str = "all", frames: int = 3, **choices: str) -> Project:
     design = make_design(plan, Choices.make(target, **choices))
     return make_project(design, name, run_codes(plan, random_codes(plan, frames)))
@@ -77,12 +48,6 @@ def project_of(plan: Plan, name: str = "net", target: str = "all", frames: int =
 @pytest.fixture(scope="module")
 def dense_plan() -> Plan:
     return plan_of(dense(), samples())
-
-
-@pytest.fixture(scope="module")
-def residual_plan() -> Plan:
-    proto, x = residual()
-    return plan_of(proto, x[:, 0])
 
 
 def test_layout(dense_plan: Plan) -> None:
@@ -109,8 +74,8 @@ def test_layout(dense_plan: Plan) -> None:
     assert set(manifest["files"]) == set(files) - {"manifest.json"}
 
 
-def test_the_same_plan_gives_the_same_bytes(residual_plan: Plan) -> None:
-    first, second = project_of(residual_plan), project_of(residual_plan)
+def test_the_same_plan_gives_the_same_bytes() -> None:
+    first, second = project_of(residual_plan()), project_of(residual_plan())
     assert list(first.files.items()) == list(second.files.items())
 
 
@@ -265,12 +230,12 @@ def test_a_kernel_without_a_block_is_refused_by_name(dense_plan: Plan, monkeypat
     assert len(caught.value.reasons) == len(layers)
 
 
-def test_depths_hold_the_longer_branch(residual_plan: Plan) -> None:
+def test_depths_hold_the_longer_branch() -> None:
     """The first sum needs the window of the second convolution, (2, 2) of the first one's output, whose window ends at (3, 3) of 8 × 6.
 
     That is the input's 22nd pixel. Of those, the sum has taken one itself, and the last one has gone to the convolution only.
     """
-    design = make_design(residual_plan, Choices.make("all"))
+    design = make_design(residual_plan(), Choices.make("all"))
     deepest = max(design.channels, key=lambda own: own.least)
     assert deepest.port is design.inputs[0].port
     assert deepest.least == (3 * 6 + 4) - 2
@@ -279,45 +244,6 @@ def test_depths_hold_the_longer_branch(residual_plan: Plan) -> None:
 
 @needs_gxx
 @pytest.mark.parametrize("target", ["vitis", "catapult"])
-def test_residual_branches(residual_plan: Plan, target: str, tmp_path: Path) -> None:
-    vectors = run_codes(residual_plan, random_codes(residual_plan, 3))
-    assert not differences(residual_plan, vectors, target, tmp_path)
-
-
-@needs_gxx
-@pytest.mark.slow
-def test_cosim_finds_what_was_changed(residual_plan: Plan, tmp_path: Path) -> None:
-    """One weight, one shift, one rounding mode, one expected code: each is found."""
-    emit(residual_plan, tmp_path / "net", Choices.make("catapult"), frames=4)
-    assert cosim(tmp_path / "net").passed
-    source = tmp_path / "net/catapult/src/l00_linear.cpp"
-    expected = tmp_path / "net/vectors/out0.txt"
-    plants = {
-        "weight": (source, r"(l00_linear_weights\[\d+\] = \{\s+)-?\d+", r"\g<1>99"),
-        "shift": (source, r"(shift_round<fx::RND, )\d+", r"\g<1>5"),
-        "rounding": (source, r"fx::shift_round<fx::RND,", r"fx::shift_round<fx::TRN,"),
-        "code": (expected, r"^-?\d+", "77"),
-    }
-    for what, (path, pattern, change) in plants.items():
-        text = path.read_text()
-        changed = re.sub(pattern, change, text, count=1)
-        assert changed != text, what
-        path.write_text(changed)
-        report = cosim(tmp_path / "net")
-        assert not report.passed, what
-        assert report.differing, what
-        path.write_text(text)
-
-
-@needs_gxx
-@pytest.mark.slow
-def test_a_testbench_without_teeth_is_found(dense_plan: Plan, tmp_path: Path) -> None:
-    emit(dense_plan, tmp_path / "net", Choices.make("catapult"), frames=4)
-    bench = tmp_path / "net/catapult/tb/net_tb.cpp"
-    bench.write_text(bench.read_text().replace("CCS_RETURN(wrong ? 1 : 0)", "CCS_RETURN(0)"))
-    assert cosim(tmp_path / "net").passed
-    vectors = tmp_path / "net/vectors/out0.txt"
-    vectors.write_text(re.sub(r"^-?\d+", "77", vectors.read_text()))
-    report = cosim(tmp_path / "net")
-    assert not report.passed
-    assert "exit code is 0, which is not what its codes say" in report.targets[0].message
+def test_residual_branches(target: str, tmp_path: Path) -> None:
+    vectors = run_codes(residual_plan(), random_codes(residual_plan(), 3))
+    assert not differences(residual_plan(), vectors, target, tmp_path)
