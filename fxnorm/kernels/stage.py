@@ -133,7 +133,10 @@ class Rescale:
     @staticmethod
     def _powers(shift: int | Array, dtype: np.dtype[Any]) -> Array:
         places = np.asarray(shift)
-        return np.asarray(2 ** places.astype(object) if dtype.kind == "O" else np.int64(1) << places)
+        if dtype.kind == "O":
+            # Without the dtype NumPy makes 64 bits of one power that fits them, and what it is multiplied with may not fit.
+            return np.asarray(2 ** places.astype(object), dtype=object)
+        return np.asarray(np.int64(1) << places)
 
     def _needs_wide(self, left: int, divides: bool) -> bool:
         bound = (self.bound * self.multiplier << left) + abs(self.zero)

@@ -235,3 +235,19 @@ def test_the_bound_of_a_rescale_covers_the_product_without_its_bias():
     x = Encoding(Format(12, 12, False))
     kernel = ScaleOperation(np.array([1.0]), np.array([-2048.0])).decide([x], x, Policy(x.format, Format(8, 4)))
     assert kernel.bound >= 4095 * int(kernel.multiplier[0])
+
+
+@pytest.mark.parametrize("rounding", [Rounding(mode) for mode in ROUNDINGS])
+@pytest.mark.parametrize("shift", [30, 61, 62, 63, 64, 90])
+@pytest.mark.parametrize("divisor", [1, 3])
+def test_a_zero_at_the_step_of_a_wide_product(rounding, shift, divisor):
+    """The code of 0 has to be moved as far as the product goes, though 64 bits may hold that power of two and the product they may not."""
+    held = np.array([-(1 << 66), -12345, -1, 0, 1, 1 << 61, (1 << 66) + 1], dtype=object)
+    output = Format(27, 27, True, rounding, Overflow.SAT)
+    for multiplier, zero in product((1, 69393249), (-22421032, 4, 22421033)):
+        decided = Rescale(output, shift, divisor, bound=1 << 67, multiplier=multiplier, zero=zero)
+        tally = Tally()
+        got = decided.run(held, tally)
+        wanted, lost = stage(decided, held)
+        assert got.tolist() == wanted.tolist()
+        assert tally.overflow == lost
