@@ -10,6 +10,7 @@ from fxnorm.cost import NetworkEstimate, estimate_design
 from fxnorm.hls.choices import ALL, Choices
 from fxnorm.hls.emit import FRAMES
 from fxnorm.hls.emit import emit as write_project
+from fxnorm.hls.float_words import with_words
 from fxnorm.hls.project import Project
 from fxnorm.planning.plan import Plan
 
@@ -21,7 +22,7 @@ def emit_estimated(
     found: list[NetworkEstimate] = []
 
     def estimates() -> dict[str, Any]:
-        found.append(estimate_design(plan, choices))
+        found.append(estimate_design(with_words(plan), choices))
         return found[0].record()
 
     project = write_project(plan, folder, choices, samples, frames=frames, seed=seed, estimates=estimates)

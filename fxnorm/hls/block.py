@@ -86,7 +86,7 @@ class Block:
     style
         What the core works on.
     counters
-        What it counts: of OVERFLOW, ACCUMULATOR and the names of inner stages.
+        What it counts: of OVERFLOW, ACCUMULATOR and the names of inner stages, blanks as underscores.
     """
 
     template: str

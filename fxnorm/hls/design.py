@@ -13,6 +13,7 @@ from fxnorm.hls.block import Block, Port, Refusal, Rows, Site, Sliding
 from fxnorm.hls.blocks.catalog import BLOCKS
 from fxnorm.hls.choices import STREAM, Choices
 from fxnorm.hls.depths import find_depths
+from fxnorm.hls.float_words import with_words
 from fxnorm.hls.layout import image_values, layout
 from fxnorm.hls.names import layer_name, value_name
 from fxnorm.planning.plan import Layer, Plan
@@ -157,7 +158,7 @@ def _program(unit: Unit, number: Mapping[str, int]) -> tokens.Program:
 
 
 def make_design(plan: Plan, choices: Choices) -> Design:
-    """Turn a plan into a design.
+    """Turn a plan into a design. Nonlinear normalizations of inputs become layers, so that those inputs are float32 words.
 
     Raises
     ------
@@ -166,6 +167,7 @@ def make_design(plan: Plan, choices: Choices) -> Design:
     UsageError
         If `--parallelism` names a layer that is not there.
     """
+    plan = with_words(plan)
     ports = _ports(plan)
     named = [(layer.name, layer_name(index, type(layer.kernel).kind)) for index, layer in enumerate(plan.layers)]
     choices.check_layers(named)
@@ -213,11 +215,6 @@ def _format_refusals(plan: Plan, choices: Choices) -> list[str]:
     """Values whose format a target has no word for, and values without elements, which no array can hold."""
     owners = {layer.output: f"{layer.name} ({layer.op})" for layer in plan.layers}
     refusals = []
-    for name, kernel in plan.transforms.items():
-        refusals.append(
-            f"input {name}: its normalization ({kernel.function}) works on float32 words, for which there is no hardware; "
-            "make a plan without it and give the design what it makes"
-        )
     for name, value in plan.values.items():
         where = owners.get(name, f"input {name}")
         if 0 in value.shape:

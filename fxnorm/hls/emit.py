@@ -57,7 +57,9 @@ def emit(
     check_folder(folder)
     design = make_design(plan, choices)
     vectors = (
-        run_codes(plan, random_codes(plan, frames, seed)) if samples is None else run_samples(plan, samples, frames)
+        run_codes(design.plan, random_codes(design.plan, frames, seed))
+        if samples is None
+        else run_samples(plan, samples, frames)
     )
     project = make_project(design, name, vectors, estimates=None if estimates is None else estimates())
     project.write(folder)

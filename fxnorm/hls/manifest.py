@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from fxnorm.hls.design import Design
+from fxnorm.hls.float_words import word_limits
 from fxnorm.hls.layout import Layout
 from fxnorm.hls.site import Port
 from fxnorm.hls.vectors import Vectors
@@ -29,6 +30,7 @@ def make_manifest(
         Cycles and resources before synthesis, as plain data.
     """
     plan = design.plan
+    words = word_limits(plan)
     return {
         "generator": f"fxnorm {generator_version()}",
         "version": VERSION,
@@ -38,7 +40,15 @@ def make_manifest(
         "targets": [dialect.name for dialect in design.choices.targets],
         **design.choices.record(),
         "frames": vectors.frames,
-        "inputs": [{"port": end.name, "value": end.port.name, "name": end.original} for end in design.inputs],
+        "inputs": [
+            {
+                "port": end.name,
+                "value": end.port.name,
+                "name": end.original,
+                "holds": "float32" if end.original in words else "codes",
+            }
+            for end in design.inputs
+        ],
         "outputs": [{"port": end.name, "value": end.port.name, "name": end.original} for end in design.outputs],
         "values": [_value(port, original, design, plan) for original, port in design.ports.items()],
         "layers": [

@@ -17,6 +17,7 @@ from fxnorm.hls.block import Port
 from fxnorm.hls.design import Design, Terminal
 from fxnorm.hls.dialect import Dialect
 from fxnorm.hls.emitter import Emitter, include, template_folder
+from fxnorm.hls.float_words import word_limits
 from fxnorm.hls.manifest import MANIFEST, generator_version, make_manifest
 from fxnorm.hls.names import check_name
 from fxnorm.hls.vectors import Vectors, text
@@ -161,6 +162,7 @@ def make_project(design: Design, name: str, vectors: Vectors, *, estimates: Mapp
         version=generator_version(),
         units=design.units,
         ends=(*design.inputs, *design.outputs),
+        words=[end.name for end in design.inputs if end.original in word_limits(design.plan)],
     )
     files = dict(sorted(files.items()))
     manifest = make_manifest(design, name, vectors, files, estimates)

@@ -9,6 +9,8 @@ import numpy as np
 
 from fxnorm.errors import DataError
 from fxnorm.hls.block import ACCUMULATOR, OVERFLOW
+from fxnorm.hls.float_words import with_words, word_limits
+from fxnorm.kernels.leading_one import words
 from fxnorm.kernels.stage import Tally
 from fxnorm.planning.plan import Plan
 from fxnorm.simulation import Simulator
@@ -64,7 +66,7 @@ def run_codes(plan: Plan, inputs: Mapping[str, Array]) -> Vectors:
 
 
 def run_samples(plan: Plan, samples: Mapping[str, Array], frames: int) -> Vectors:
-    """Quantize the first samples as the plan says, and run them.
+    """Quantize the first samples as the plan says, and run them; inputs with a nonlinear normalization stay words of float32.
 
     Parameters
     ----------
@@ -83,7 +85,8 @@ def run_samples(plan: Plan, samples: Mapping[str, Array], frames: int) -> Vector
             seen[name].append(codes)
 
     Simulator(plan, workers=1).run(first, watch=watch)
-    return run_codes(plan, {name: np.concatenate(parts) for name, parts in seen.items()})
+    codes = {name: np.concatenate(parts) for name, parts in seen.items()}
+    return run_codes(with_words(plan), codes | {name: words(first[name]) for name in plan.transforms})
 
 
 def text(codes: Array) -> bytes:
@@ -101,6 +104,8 @@ def parse(content: bytes) -> Array:
 def random_codes(plan: Plan, frames: int, seed: int = 0) -> dict[str, Array]:
     """Codes over the whole of every input's format, its ends more often than chance; the last frame holds nothing but ends.
 
+    Words of float32 are those of finite numbers that their function takes.
+
     Raises
     ------
     DataError
@@ -111,10 +116,11 @@ def random_codes(plan: Plan, frames: int, seed: int = 0) -> dict[str, Array]:
             f"emit: input {plan.integer_inputs[0]!r} takes indices, for which random codes will not do; give samples with --data"
         )
     rng = np.random.default_rng(seed)
+    limits = word_limits(plan)
     codes = {}
     for name in plan.inputs:
         value = plan.values[name]
-        low, high = value.encoding.format.lowest_code, value.encoding.format.max_code
+        low, high = limits.get(name, (value.encoding.format.lowest_code, value.encoding.format.max_code))
         drawn = rng.integers(low, high, (frames, *value.shape), np.int64, endpoint=True)
         ends = rng.choice(np.array([low, high], np.int64), drawn.shape)
         some = rng.random(drawn.shape) < 1 / 16

@@ -20,6 +20,7 @@ from fxnorm.hls.blocks import (
     rescale,
     softmax,
     table,
+    transform,
 )
 from fxnorm.kernels.divide import Divide
 from fxnorm.kernels.elementwise import Elementwise
@@ -34,6 +35,7 @@ from fxnorm.kernels.pool import Pool, Reduce
 from fxnorm.kernels.rescale import ScaleAndShift
 from fxnorm.kernels.softmax import LogSoftmax, Softmax
 from fxnorm.kernels.table import Function
+from fxnorm.kernels.transform import LogTransform, PowerTransform
 
 
 def never(kernel: Kernel) -> bool:
@@ -78,4 +80,6 @@ BLOCKS: Final[dict[type[Kernel], Entry]] = {
     Movement: Entry(movement.build),
     Concat: Entry(movement.build_concat, tied=True),
     Lookup: Entry(movement.build_lookup),
+    LogTransform: Entry(transform.build_log, tied=True),
+    PowerTransform: Entry(transform.build_power, tied=True),
 }

@@ -1,10 +1,11 @@
-"""A function of one code inside of a kernel, with nothing counted: `kernels/table_value.j2`."""
+"""A function of a mantissa inside of a kernel, with nothing counted: `kernels/table_value.j2`.
+
+A mantissa is an unsigned code whose top bit is set, so that a table of entries needs the upper half of them alone.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
 
 from fxnorm.fixed.functions import DirectTable, Table
 from fxnorm.hls.block import Rom, Site, literal
@@ -23,7 +24,7 @@ class Polynomial:
     widths
         Arguments of ``fx::segment_widths``.
     code_bits, accumulator_bits
-        Widths of signed integers that hold the input's code, and the polynomial.
+        Widths of signed integers that hold the mantissa, and the polynomial.
     rounding, guard_bits, rounded_bits, low, high
         What is taken off it, the width then, and the clamp.
     overflow
@@ -48,21 +49,20 @@ class TableValue:
 
     Attributes
     ----------
-    width, signed
-        Of the input's format.
     bits, result_signed
-        Of the result's.
+        Of the result's format.
     roms
         Tables, in the order in which the primitive takes them.
+    index_bits
+        Bits of the mantissa behind its top one, which find an entry.
     polynomial
         None for a table of entries.
     """
 
-    width: int
-    signed: bool
     bits: int
     result_signed: bool
     roms: tuple[Rom, ...]
+    index_bits: int
     polynomial: Polynomial | None
 
     @property
@@ -80,14 +80,16 @@ def table_value(site: Site, table: Table, name: str) -> TableValue:
         What it is, for the names of its ROMs.
     """
     source, result = table.input, table.output
+    assert not source.signed
+    index_bits = source.width - 1
     if isinstance(table, DirectTable):
-        roms: tuple[Rom, ...] = (Rom.of(site, name, np.asarray(table.entries)),)
-        return TableValue(source.width, source.signed, result.width, result.signed, roms, None)
+        roms: tuple[Rom, ...] = (Rom.of(site, name, table.entries[1 << index_bits :]),)
+        return TableValue(result.width, result.signed, roms, index_bits, None)
     rounded = Interval.within(1 << table.accumulator_bits).rounded(table.guard_bits) | Interval(table.low, table.high)
     polynomial = Polynomial(
         type=f"{site.name}_{name}",
         widths=(table.position_bits, table.multiplicand_bits, table.accumulator_bits),
-        code_bits=source.width + (not source.signed),
+        code_bits=source.width + 1,
         accumulator_bits=table.accumulator_bits + 1,
         rounding=result.rounding.name,
         guard_bits=table.guard_bits,
@@ -97,4 +99,4 @@ def table_value(site: Site, table: Table, name: str) -> TableValue:
         overflow=result.overflow.name,
     )
     roms = segment_roms(site, table, f"{name}_")
-    return TableValue(source.width, source.signed, result.width, result.signed, roms, polynomial)
+    return TableValue(result.width, result.signed, roms, index_bits, polynomial)
