@@ -48,31 +48,25 @@ def against_width(
     low = alt.ExprRef("low")
     scale = alt.Scale(domainMin=low, domainMax=1.0, nice=False) if bounded else alt.Scale(zero=False, nice=True)
     y = alt.Y(f"{metric}:Q", title=_title(theme, metric), scale=scale, axis=_axis(metric))
-    hover = alt.selection_point(
-        name="hover", nearest=True, on="pointerover", clear="pointerout", fields=["number"], empty=False
-    )
+    hover = alt.selection_point(name="hover", on="pointerover", clear="pointerout", fields=["number"], empty=False)
     dashes = {} if len(extras) < 2 else {"strokeDash": _dash(extras)}
     lines = (
         base.mark_line(clip=True)
         .encode(x=x, y=y, color=_colour(theme, modes), detail="series:N", **dashes)
         .transform_filter("datum.best")
     )
-    dots = (
-        base.mark_point()
-        .encode(
-            x=x,
-            y=y,
-            color=_colour(theme, modes),
-            shape=_shape(modes),
-            size=alt.condition(hover, alt.value(170), alt.value(60)),
-            tooltip=_tooltip(metric),
-        )
-        .add_params(hover)
+    # Points at an end of the axis are shown whole, those below it not at all.
+    points = base.transform_filter(f"datum.{metric} >= low") if bounded else base
+    dots = points.mark_point().encode(
+        x=x,
+        y=y,
+        color=_colour(theme, modes),
+        shape=_shape(modes),
+        size=alt.condition(hover, alt.value(170), alt.value(60)),
     )
-    if bounded:
-        # Points at an end of the axis are shown whole, those below it not at all.
-        dots = dots.transform_filter(f"datum.{metric} >= low")
-    chart = alt.layer(_marks(theme, metric, scale, bounded=bounded), lines, dots)
+    # Something larger than a point for the pointer to meet.
+    targets = points.mark_point(size=600, opacity=0).encode(x=x, y=y, tooltip=_tooltip(metric)).add_params(hover)
+    chart = alt.layer(_marks(theme, metric, scale, bounded=bounded), lines, dots, targets)
     return finished(theme, chart.add_params(alt.param(name="low", value=0.0)) if bounded else chart, width, height)
 
 

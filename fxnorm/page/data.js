@@ -29,6 +29,7 @@ const percent = (share, digits) => {
   return `${text}${SPACE}%`;
 };
 const decibels = (ratio) => (ratio === null ? NOTHING : ratio === "exact" ? "exact" : minus((ratio === 0 ? 0 : ratio).toFixed(1).replace(/^-0\.0$/, "0.0")));
+const withUnit = (ratio) => (typeof ratio === "number" ? `${decibels(ratio)}${SPACE}dB` : decibels(ratio));
 const minus = (text) => text.replace("-", "−");
 const figure = (number) => (number === null ? NOTHING : minus(String(Number(number.toPrecision(5)))));
 const height = (count) => (count === 0 ? 0 : 1 + Math.log10(count));
@@ -72,7 +73,7 @@ function pairs(chosen) {
       const found = layer(number, key);
       if (!found) return;
       const drawn = typeof found.sqnr === "number" ? found.sqnr : null;
-      rows.push({ key, layer: name, which, name: points.get(number).name, sqnr: drawn, text: decibels(found.sqnr) });
+      rows.push({ key, layer: name, which, name: points.get(number).name, sqnr: drawn, text: withUnit(found.sqnr) });
     });
   }
   return rows;

@@ -37,7 +37,7 @@ def read_folder(folder: Path) -> Results:
         source=_source(facts, run.rows[-1].versions if run.rows else {}),
         rows=rows,
         waiting=len(run.configurations) - len(rows),
-        distributions=distributions(facts.entry("distributions")),
+        distributions=distributions(facts.entry("reference")),
         costs=tuple(clean(name) for name in facts.entry("identity").entry("request").texts("costs")),
     )
 

@@ -7,12 +7,14 @@ import json
 import math
 import sqlite3
 
+import numpy as np
 import pytest
 from commandline import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_results import DATA, MODEL, swept
 
+import fxnorm as fx
 from fxnorm.errors import DataError, FxnormError
 from fxnorm.gate.limits import Limits
 from fxnorm.page.limits import criterion
@@ -222,6 +224,20 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
         read(str(tmp_path))
 
 
+def test_a_folder_knows_how_the_real_numbers_lie(folder):
+    found = read(str(folder))
+    graph = fx.load(MODEL)
+    with np.load(DATA) as stored:
+        samples = {name: stored[name][:256] for name in graph.inputs}
+    values = fx.reference(graph, samples)
+    for name, array in values.items():
+        known = found.distributions[graph.outputs[list(values).index(name)]]
+        # The last bits of FP32 depend on how many samples are run together.
+        assert (known.low, known.high) == pytest.approx((float(array.min()), float(array.max())), rel=1e-5)
+        assert sum(known.counts) == array.size
+    assert set(found.distributions) == set(found.keys)
+
+
 def test_distributions_must_be_whole(folder, tmp_path):
     copied = tmp_path / "run"
     copied.mkdir()
@@ -235,7 +251,7 @@ def test_distributions_must_be_whole(folder, tmp_path):
     ):
         database = sqlite3.connect(copied / tables.DATABASE)
         with database:
-            database.execute("INSERT OR REPLACE INTO run VALUES ('distributions', ?)", (json.dumps(stored),))
+            database.execute("INSERT OR REPLACE INTO run VALUES ('reference', ?)", (json.dumps(stored),))
         database.close()
         if accepted:
             assert read(str(copied)).distributions["logits"].counts == (1, 2)
