@@ -171,6 +171,20 @@ def test_parts_add_up_to_the_whole(graph: Graph, monkeypatch: pytest.MonkeyPatch
         assert {**found, "seconds": None} == {**wanted, "seconds": None}
 
 
+def test_answers_are_counted_over_all_chunks(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fxnorm.simulation.CHUNK_SAMPLES", 16)
+    data = small(graph, 75)
+    shared = Study(graph, data)
+    plan = shared.plan(Options.make("q3.1"))
+    with np.load(DATA) as arrays:
+        image, labels = arrays["image"][:75], arrays["labels"][:75]
+    fixed = fx.simulate(plan, image)["logits"].values.argmax(axis=1)
+    fp32 = fx.reference(graph, image)["logits"].argmax(axis=1)
+    found = shared.evaluate(plan)
+    assert found.accuracy == {"fp32": np.mean(fp32 == labels), "fixed": np.mean(fixed == labels)}
+    assert 0.5 < found.accuracy["fixed"] < found.accuracy["fp32"]
+
+
 def test_outputs_have_the_digest_that_their_codes_have(tmp_path: Path) -> None:
     done = run("simulate", MODEL, "--data", DATA, "--format", "q5.3", "--outputs", tmp_path / "o.npz", "--json", "-")
     assert done.code == 0
@@ -195,6 +209,10 @@ def test_digests_of_parts_are_put_together() -> None:
     changed.add({"y": codes, "z": codes[:, 0]})
     assert changed.of("y") != whole.of("y")
     assert changed.of("z") == whole.of("z")
+    turned = OutputDigest()
+    turned.add({"z": codes[:, 0]})
+    turned.add({"y": codes})
+    assert turned.whole == changed.whole
     assert changed.whole != whole.whole
 
 

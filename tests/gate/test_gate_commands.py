@@ -320,3 +320,17 @@ def test_assert_accuracy_needs_labels(tmp_path: Path) -> None:
     with pytest.raises(fx.FxnormError, match="needs labels"):
         assert_accuracy(small.model, small.data, format="q4.4", min_accuracy=0.5)
     assert_accuracy(small.model, small.data, format="q4.4", min_agreement=0.5)
+
+
+def test_a_plan_is_known_to_a_baseline_by_its_options(small: Small, tmp_path: Path) -> None:
+    chosen = ("--formats", "q4.4,q5.3", "--normalize", "affine", "--layer", "dense:rounding=trn", "-o", small.folder)
+    assert run("sweep", small.model, "--data", small.data, *chosen).code == 0
+    base = small.folder / "results.json"
+    rule = ("--normalize", "affine", "--layer", "dense:rounding=trn")
+    planned = run("plan", small.model, "--data", small.data, "--format", "q4.4", *rule, "-o", tmp_path / "p")
+    assert planned.code == 0
+    ran = run("simulate", tmp_path / "p", "--data", small.data, "--baseline", base)
+    assert (ran.code, ran.out.splitlines()[-1]) == (0, "gate: 2 checks passed")
+    other = run("simulate", small.model, "--data", small.data, "--format", "q4.4", "--baseline", base)
+    assert other.code == 1
+    assert "has no result of this configuration" in other.err

@@ -190,7 +190,10 @@ def test_a_command_line_names_what_is_not_a_default() -> None:
     )
 
 
-@given(st.floats(-1e6, 1e6, allow_subnormal=False), st.floats(-1e6, 1e6, allow_subnormal=False))
+ENDS = st.floats(-1e6, 1e6, allow_subnormal=False) | st.sampled_from([0.0, -16.0, 16.0, 15.875, -0.5, 0.25, -1.0, 1.0])
+
+
+@given(ENDS, ENDS)
 def test_fitting_bits_hold_the_values_and_one_bit_less_does_not(a: float, b: float) -> None:
     low, high = min(a, b), max(a, b)
     network = SimpleNamespace(inputs=("x",), integers={}, steps=())

@@ -261,6 +261,28 @@ def test_files_beside_the_database_are_made_again(small: Small) -> None:
     assert not [path for path in small.folder.iterdir() if path.name.startswith(".")]
 
 
+def test_files_are_replaced_and_never_written_over(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads one while it is made anew has the old one, whole."""
+    with pytest.raises(ZeroDivisionError):
+        small.sweep(lambda study: Breaking(study, 2, ZeroDivisionError()))
+    old = files(small.folder)
+    for name in FILES:
+        os.link(small.folder / name, small.folder.parent / name)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(RunError, match="No space left on device"):
+            small.sweep()
+    assert files(small.folder) == old
+    assert not [path for path in small.folder.iterdir() if path.name.startswith(".")]
+    small.sweep()
+    assert files(small.folder) != old
+    assert files(small.folder.parent) == old
+
+
 def test_an_error_on_the_way_is_not_hidden_by_a_full_disk(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise RunError("no room")

@@ -88,6 +88,9 @@ def test_a_row_says_what_its_record_says(small: Small) -> None:
         counts = [layer["overflow_count"] for layer in layers]
         counts += [layer["accumulator"]["overflow_count"] for layer in layers if "accumulator" in layer]
         assert row.metrics["overflow_count"] == sum(counts)
+        shares = [layer["overflow_fraction"] for layer in layers]
+        shares += [layer["accumulator"]["overflow_fraction"] for layer in layers if "accumulator" in layer]
+        assert row.metrics["overflow_fraction"] == max(shares)
         one = row.configuration
         format_ = Format.parse(one.format)
         assert (one.width, one.integer_bits, one.fraction_bits) == (

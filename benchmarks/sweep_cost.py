@@ -1,0 +1,122 @@
+"""What a sweep costs: forty configurations against one simulation, and two cores against one. `python -m benchmarks.sweep_cost`."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measure import Row
+from fxnorm.data import Data
+from fxnorm.graph.graph import Graph
+from fxnorm.graph.onnx_import import load
+from fxnorm.lowering.operators import known
+from fxnorm.planning.options import Options
+from fxnorm.study import Study
+from fxnorm.sweeping.executor import LocalExecutor
+from fxnorm.sweeping.grid import Grid
+from fxnorm.sweeping.sweep import Source, sweep
+
+ROOT = Path(__file__).resolve().parents[1]
+MODEL = ROOT / ".." / "shared" / "models" / "resnet8.onnx"
+IMAGES = 200
+GRID = Grid.read({"normalize": "none,pow2", "calibration": "minmax,percentile:99.9"}, "5:14")
+"""Forty configurations."""
+FEW = Grid.read({"normalize": "none,pow2"}, "6:9")
+"""Eight, for ratios of cores."""
+RUNS = 5
+
+
+def rows() -> Iterator[Row]:
+    """Lines for the table of benchmarks; none, saying so, where the network is missing."""
+    if not MODEL.is_file():
+        print(f"{MODEL} is missing: sweeps are not measured", file=sys.stderr)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        data = Path(scratch) / "images.npz"
+        graph = load(MODEL, known=known)
+        images = np.random.default_rng(0).uniform(0, 255, (IMAGES, 32, 32, 3)).astype(np.float32)
+        np.savez(data, **{graph.inputs[0]: images})  # type: ignore[arg-type]
+        yield _forty(data, Path(scratch))
+        yield _cores(graph, data, Path(scratch))
+
+
+def _forty(data: Path, scratch: Path) -> Row:
+    """A whole sweep, from the model's file to the last row, against the run of one plan whose FP32 values are at hand."""
+    graph = load(MODEL, known=known)
+    study = Study(graph, Data.open(data, graph))
+    options = Options.make("q5.3")
+
+    def one() -> object:
+        return study.evaluate(study.plan(options))
+
+    one()
+    ours, theirs = [], []
+    for number in range(RUNS):
+        theirs += [_seconds(one) for _ in range(3)]
+        ours.append(_seconds(lambda number=number: _sweep(GRID, data, scratch / f"forty{number}")))  # type: ignore[misc]
+    mine, other = statistics.median(ours), statistics.median(theirs)
+    reached = mine <= 45 * other
+    return Row(
+        f"sweep of {len(GRID)} configurations of resnet8, {IMAGES} images, import to last row",
+        mine,
+        other,
+        "one simulation with all counters, FP32 values at hand",
+        ("at most 45 ×", reached),
+        f"{mine / len(GRID):.3f} s a configuration",
+    )
+
+
+def _cores(graph: Graph, data: Path, scratch: Path) -> Row:
+    """The same configurations on one core and on two, in turn."""
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    times: dict[int, list[float]] = {1: [], 2: []}
+    try:
+        for number in range(RUNS + 1):
+            for count in (1, 2):
+                os.sched_setaffinity(0, cores[:count])
+                seconds = _seconds(lambda count=count, number=number: _sweep(FEW, data, scratch / f"c{count}-{number}"))  # type: ignore[misc]
+                if number:  # the first round warms up
+                    times[count].append(seconds)
+    finally:
+        os.sched_setaffinity(0, cores)
+    one, two = statistics.median(times[1]), statistics.median(times[2])
+    return Row(
+        f"sweep of {len(FEW)} configurations of resnet8, {IMAGES} images, two cores",
+        two,
+        one,
+        "one core",
+        ("at least 1.7 × as fast", len(cores) == 2 and one >= 1.7 * two),
+        f"{one / two:.2f} × as fast",
+    )
+
+
+def _sweep(grid: Grid, data: Path, folder: Path) -> object:
+    graph = load(MODEL, known=known)
+    return sweep(Source(graph, Data.open(data, graph)), grid, folder, executor=LocalExecutor)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    """Print every line."""
+    for row in rows():
+        target, reached = row.target or ("", True)
+        print(
+            f"{row.work}: {row.ours:.3f} s; {row.against}: {row.theirs:.3f} s; ratio {row.ratio:.2f}; "
+            f"{target}: {'yes' if reached else 'no'}; {row.note}"
+        )
+
+
+if __name__ == "__main__":
+    main()
