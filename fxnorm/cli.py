@@ -135,6 +135,10 @@ _GATE_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--annotations", is_flag=True, help="Print violations as GitHub's annotations."),
 )
 
+_DASK = click.option(
+    "--dask", metavar="ADDRESS", help="Run on a Dask cluster instead: its scheduler, for example tcp://10.0.0.5:8786."
+)
+
 
 def _with(*groups: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
     def decorate(command: Any) -> Any:
@@ -233,6 +237,7 @@ def plan(**given: Any) -> None:
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Configurations at a time.  [default: the cores]"
 )
+@_DASK
 @click.option("--json", "json_file", metavar="FILE", help="Write the results as JSON; - is standard output.")
 @click.pass_obj
 def sweep(words: Sequence[str], /, **given: Any) -> None:
@@ -280,6 +285,7 @@ def sweep(words: Sequence[str], /, **given: Any) -> None:
 )
 @click.option("-o", "--output", required=True, metavar="RUN", help="Run folder, new or interrupted.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Plans at a time.  [default: the cores]")
+@_DASK
 @click.option("--json", "json_file", metavar="FILE", help="Write what was found as JSON; - is standard output.")
 @click.pass_obj
 def search(words: Sequence[str], /, **given: Any) -> None:

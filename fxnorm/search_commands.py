@@ -18,6 +18,7 @@ from fxnorm.searching.search import Request
 from fxnorm.searching.search import search as run_search
 from fxnorm.searching.show import print_search, verdict
 from fxnorm.sweeping.alternatives import alternatives, numbers
+from fxnorm.sweeping.cluster import cluster
 from fxnorm.sweeping.sweep import Source
 
 LIMITS = ("min_accuracy", "max_drop", "min_sqnr", "min_agreement", "max_overflow")
@@ -34,6 +35,7 @@ def search(
     search_seed: int,
     storage: str | None,
     workers: int | None,
+    dask: str | None,
     json_file: str | None,
     words: Sequence[str],
     **given: Any,
@@ -57,7 +59,11 @@ def search(
     )
     if inputs.data is None:
         raise UsageError("search: needs --data, samples that tell a good plan from a bad one")
-    with Delivery(sources(inputs, chosen)) as delivery, progress_bars() as progress:
+    with (
+        cluster(dask, workers) as executor,
+        Delivery(sources(inputs, chosen)) as delivery,
+        progress_bars() as progress,
+    ):
         said = Output(json_file, delivery)
         graph = inputs.graph()
         data = inputs.open(graph)
@@ -71,7 +77,9 @@ def search(
             words=inputs.words(),
             command=("fxnorm", *words),
         )
-        result, study = run_search(source, request, output, workers=workers, storage=storage, progress=progress)
+        result, study = run_search(
+            source, request, output, workers=workers, storage=storage, executor=executor, progress=progress
+        )
         plans = write_front(result, study, output)
         said.write({**front_record(result, plans), "verdict": verdict(result, request)})
         delivery.deliver()

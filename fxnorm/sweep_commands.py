@@ -13,6 +13,7 @@ from fxnorm.planning.settings import settings
 from fxnorm.report.files import Delivery
 from fxnorm.report.output import Output
 from fxnorm.report.progress import progress_bars
+from fxnorm.sweeping.cluster import cluster
 from fxnorm.sweeping.grid import Grid
 from fxnorm.sweeping.results import results_record
 from fxnorm.sweeping.selection import Selection
@@ -29,6 +30,7 @@ def sweep(
     integer_bits: str | None,
     formats: str | None,
     workers: int | None,
+    dask: str | None,
     json_file: str | None,
     gate_on: Sequence[str],
     words: Sequence[str],
@@ -45,7 +47,11 @@ def sweep(
     if width is not None and formats is None:
         found.pop("format", None)  # the command line wins over the file
     grid = Grid.read(found, width, integer_bits)
-    with Delivery([*sources(inputs, chosen), *gate.sources]) as delivery, progress_bars() as progress:
+    with (
+        cluster(dask, workers) as executor,
+        Delivery([*sources(inputs, chosen), *gate.sources]) as delivery,
+        progress_bars() as progress,
+    ):
         said = Output(json_file, delivery)
         gate.promise(delivery)
         graph = inputs.graph()
@@ -63,7 +69,9 @@ def sweep(
             words=inputs.words(),
             command=("fxnorm", *words),
         )
-        run = run_sweep(source, grid, output, workers=workers, progress=progress, look=selection.check)
+        run = run_sweep(
+            source, grid, output, workers=workers, executor=executor, progress=progress, look=selection.check
+        )
         record = results_record(run)
         gate.judge([_subject(row) for row in run.rows if selection.holds(row.configuration)], record)
         said.write(record)

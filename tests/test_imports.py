@@ -51,13 +51,15 @@ KEPT_BY = {
     "fxpmath": {"fixed", "simulation"},
     "clang": {"hls"},
     "optuna": {"searching"},
+    "dask": {"sweeping"},
+    "distributed": {"sweeping"},
     "jinja2": {"hls", "page"},
     "markupsafe": {"page"},
     "altair": {"page"},
     "vl_convert": {"page"},
 }
 
-HEAVY = ("onnx", "onnx_ir", "onnxruntime", "mpmath", "fxpmath", "rich", "altair", "vl_convert")
+HEAVY = ("onnx", "onnx_ir", "onnxruntime", "mpmath", "fxpmath", "rich", "altair", "vl_convert", "distributed")
 
 
 def part(module: str) -> str:

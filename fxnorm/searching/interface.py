@@ -16,6 +16,7 @@ from fxnorm.searching.deliverables import write_front
 from fxnorm.searching.search import Found, Request
 from fxnorm.searching.search import search as run_search
 from fxnorm.sweeping.alternatives import numbers
+from fxnorm.sweeping.cluster import cluster
 from fxnorm.sweeping.interface import open_model, open_samples
 from fxnorm.sweeping.sweep import Source
 
@@ -36,6 +37,7 @@ def search(
     seed: int = 0,
     storage: str | None = None,
     workers: int | None = None,
+    dask: str | None = None,
     progress: Progress | None = None,
     min_accuracy: float | None = None,
     max_drop: float | None = None,
@@ -48,7 +50,7 @@ def search(
 
     Parameters
     ----------
-    model, data, folder, workers, progress
+    model, data, folder, workers, dask, progress
         As `fxnorm.sweep` takes them.
     width
         Bits that layers choose from: "4:16", or numbers.
@@ -105,13 +107,15 @@ def search(
         seed=seed,
         options=dict(options),
     )
-    found, study = run_search(
-        Source(graph, source, None, paths=paths, words=reproducible),
-        request,
-        Path(folder),
-        workers=workers,
-        storage=storage,
-        progress=progress,
-    )
+    with cluster(dask, workers) as executor:
+        found, study = run_search(
+            Source(graph, source, None, paths=paths, words=reproducible),
+            request,
+            Path(folder),
+            workers=workers,
+            storage=storage,
+            executor=executor,
+            progress=progress,
+        )
     write_front(found, study, Path(folder))
     return found

@@ -12,6 +12,7 @@ import numpy as np
 from fxnorm.evaluation import Progress
 from fxnorm.graph.graph import Graph
 from fxnorm.study import data_in_memory
+from fxnorm.sweeping.cluster import cluster
 from fxnorm.sweeping.grid import Grid
 from fxnorm.sweeping.sweep import Source
 from fxnorm.sweeping.sweep import sweep as run_sweep
@@ -35,6 +36,7 @@ def sweep(
     layers: Sequence[str] = (),
     calibration_data: Samples | None = None,
     workers: int | None = None,
+    dask: str | None = None,
     progress: Progress | None = None,
     **options: str | Sequence[str | None],
 ) -> Run:
@@ -61,6 +63,8 @@ def sweep(
         Samples for calibration; by default the first 256 of `data`.
     workers
         Configurations at a time; by default the processor's cores.
+    dask
+        Address of the scheduler of a Dask cluster that computes instead, ``tcp://HOST:PORT``.
     progress
         Called with "sweep" (or "calibrate"), what is done and how much there is to do.
     options
@@ -96,13 +100,15 @@ def sweep(
         reproducible = None
     else:
         reproducible = (*words, "--data", path, *(() if other is None else ("--calibration-data", other)))
-    return run_sweep(
-        Source(graph, source, calibration, paths=paths, words=reproducible),
-        grid,
-        Path(folder),
-        workers=workers,
-        progress=progress,
-    )
+    with cluster(dask, workers) as executor:
+        return run_sweep(
+            Source(graph, source, calibration, paths=paths, words=reproducible),
+            grid,
+            Path(folder),
+            workers=workers,
+            executor=executor,
+            progress=progress,
+        )
 
 
 def open_model(model: str | os.PathLike[str] | Graph) -> tuple[Graph, tuple[str, ...] | None]:
