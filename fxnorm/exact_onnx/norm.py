@@ -68,7 +68,9 @@ def product(ops: Arithmetic, block: Product, a: Number, found: Normalizer, shift
         # Mantissas whose shift is smaller than the limbs take are moved to the left first.
         up = ops.maximum(ops.subtract(lower, places), 0)
         moved = max(lower - places.low, 0)
-        mantissa = ops.multiply(mantissa, power(ops, up), (0, found.mantissa.bound << moved))
+        mantissa = ops.multiply(
+            mantissa, power(ops, up), (min(found.mantissa.low, 0) << moved, found.mantissa.bound << moved)
+        )
     rests = []
     carry: Number | None = None
     for place in range(0, lower, limb) if limb else ():
@@ -82,7 +84,7 @@ def product(ops: Arithmetic, block: Product, a: Number, found: Normalizer, shift
     wide = max(block.bound, largest * (found.mantissa.bound >> lower)) + largest
     if wide > Kind.INT64.limit:
         raise Inexact(f"a product reaches 2^{wide.bit_length() - 1}, and 64-bit integers hold no more than 2^62")
-    total = ops.multiply(a, upper, (-wide if a.low < 0 else 0, wide))
+    total = ops.multiply(a, upper, (-wide if min(a.low, found.mantissa.low) < 0 else 0, wide))
     total = total if carry is None else ops.within(ops.add(total, carry), -wide, wide)
     right = ops.subtract(places, lower) if up is None else ops.add(ops.subtract(places, lower), up)
     right = ops.minimum(ops.within(right, 0, max(places.high, 0)), 62)

@@ -187,10 +187,11 @@ class Arithmetic:
         most = high if high is not None and high < x.high else None
         if least is None and most is None:
             return x
-        ends = (
-            min(max(end, low if low is not None else end), high if high is not None else end) for end in (x.low, x.high)
-        )
-        new_low, new_high = ends
+        new_low, new_high = x.low, x.high
+        if low is not None:
+            new_low, new_high = max(new_low, low), max(new_high, low)
+        if high is not None:
+            new_low, new_high = min(new_low, high), min(new_high, high)
         if least is not None and most is not None and least <= most and self._literally(x, least, most):
             name = self.graph.op("Clip", x.name, *(self._literal(end, x.kind) for end in (least, most)))
             return replace(x, name=name, low=new_low, high=new_high)

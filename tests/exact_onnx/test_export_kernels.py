@@ -36,7 +36,7 @@ def real_inputs(case, codes):
     return found
 
 
-@pytest.mark.parametrize("examples", [12, pytest.param(150, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [12, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", list(CASES))
 def test_codes_are_those_of_the_simulator(kind, examples):
     seen = Counter()
