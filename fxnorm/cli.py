@@ -118,6 +118,81 @@ _DATA_OPTIONS: tuple[Callable[[Any], Any], ...] = (
 )
 
 
+_EMIT_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "-o", "--output", required=True, metavar="DIR", help="Folder to write; its name becomes the top function's."
+    ),
+    click.option("--target", default="all", metavar="NAME", help="vitis, catapult or all.  [default: all]"),
+    click.option(
+        "--io",
+        metavar="HOW",
+        help="stream (blocks joined by channels) or parallel (one function on arrays).  [default: stream]",
+    ),
+    click.option(
+        "--parallelism",
+        multiple=True,
+        metavar="N",
+        help="Products a cycle of every layer: a number or full; LAYER=N for the layers of a name or pattern; repeatable.  "
+        "[default: 1, with --io parallel full]",
+    ),
+    click.option("--clock", metavar="NS", help="Clock period in nanoseconds.  [default: 5]"),
+    click.option("--part", metavar="PART", help="FPGA part for Vitis.  [default: xcu250-figd2104-2L-e]"),
+    click.option(
+        "--technology", metavar="LIBRARY", help="Technology library for Catapult.  [default: nangate-45nm_beh]"
+    ),
+    click.option(
+        "--frames",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Samples for the testbench: random ones, or the first of --data.  [default: 50]",
+    ),
+    click.option("--json", "json_file", metavar="FILE", help="Write it as JSON; - is standard output."),
+)
+# Sizes of kernels by themselves; those that a kind does not have are refused by name.
+_SIZES: tuple[Callable[[Any], Any], ...] = (
+    click.option("--length", metavar="N", help="Elements of a row: softmax, norms along rows, functions, rescale."),
+    click.option("--rows", metavar="N", help="Rows.  [default: 1]"),
+    click.option("--inputs", metavar="N", help="Of a dense layer."),
+    click.option("--outputs", metavar="N", help="Of a dense layer."),
+    click.option("--channels", metavar="N", help="Of images: conv, batchnorm, groupnorm, instancenorm."),
+    click.option("--size", metavar="HxW", help="Extent of images, 28x28; 1 to 3 numbers."),
+    click.option("--filters", metavar="N", help="Output channels of a convolution."),
+    click.option("--kernel", metavar="KxK", help="Window of a convolution, 3 or 3x3."),
+    click.option("--stride", metavar="S", help="Of a convolution, 2 or 2x1.  [default: 1]"),
+    click.option("--padding", metavar="P", help="Zeros around its images on both sides, 1 or 1x0.  [default: 0]"),
+    click.option("--dilation", metavar="D", help="Of its window.  [default: 1]"),
+    click.option(
+        "--groups",
+        metavar="N",
+        help="Of a convolution, or of a group normalization.  [default: 1, of a groupnorm none]",
+    ),
+    click.option("--epsilon", metavar="NUMBER", help="Of normalizations.  [default: 1e-5]"),
+    click.option("--scale", metavar="NUMBER", help="Factor of a rescale.  [default: 1]"),
+)
+_SIZE_NAMES = (
+    "length", "rows", "inputs", "outputs", "channels", "size", "filters", "kernel", "stride", "padding", "dilation", "groups",
+    "epsilon", "scale",
+)  # fmt: skip
+_KERNEL_OPTIONS = (
+    "format", "weight_format", "accumulator", "product_format", "rounding", "overflow", "normalize", "calibration", "norm_algorithm",
+    "mean_format", "square_format", "variance_format", "root_format",
+)  # fmt: skip
+
+
+def _some(options: Sequence[Callable[[Any], Any]], names: Sequence[str]) -> tuple[Callable[[Any], Any], ...]:
+    """Options of some names."""
+
+    def name(option: Callable[[Any], Any]) -> str:
+        def bearer() -> None:
+            """Take one option."""
+
+        option(bearer)
+        (parameter,) = bearer.__click_params__  # type: ignore[attr-defined]
+        return str(parameter.name)
+
+    return tuple(option for option in options if name(option) in names)
+
+
 _GATE_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--min-accuracy", type=float, metavar="SHARE", help="Fail below this share of right labels, 0.9."),
     click.option("--max-drop", type=float, metavar="SHARE", help="Fail where accuracy is further below FP32's, 0.01."),
@@ -322,32 +397,7 @@ def report(**given: Any) -> None:
 @cli.command(short_help="C++ for high-level synthesis, as a folder.")
 @click.argument("model", metavar="MODEL|PLAN")
 @_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS)
-@click.option(
-    "-o", "--output", required=True, metavar="DIR", help="Folder to write; its name becomes the top function's."
-)
-@click.option("--target", default="all", metavar="NAME", help="vitis, catapult or all.  [default: all]")
-@click.option(
-    "--io",
-    metavar="HOW",
-    help="stream (blocks joined by channels) or parallel (one function on arrays).  [default: stream]",
-)
-@click.option(
-    "--parallelism",
-    multiple=True,
-    metavar="N",
-    help="Products a cycle of every layer: a number or full; LAYER=N for the layers of a name or pattern; repeatable.  "
-    "[default: 1, with --io parallel full]",
-)
-@click.option("--clock", metavar="NS", help="Clock period in nanoseconds.  [default: 5]")
-@click.option("--part", metavar="PART", help="FPGA part for Vitis.  [default: xcu250-figd2104-2L-e]")
-@click.option("--technology", metavar="LIBRARY", help="Technology library for Catapult.  [default: nangate-45nm_beh]")
-@click.option(
-    "--frames",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Samples for the testbench: random ones, or the first of --data.  [default: 50]",
-)
-@click.option("--json", "json_file", metavar="FILE", help="Write it as JSON; - is standard output.")
+@_with(_EMIT_OPTIONS)
 def emit(**given: Any) -> None:
     """Write a project of synthesizable C++ that computes the bits of MODEL in fixed point, or those of a PLAN.
 
@@ -356,6 +406,30 @@ def emit(**given: Any) -> None:
     from fxnorm.hls_commands import emit as run
 
     run(**given)
+
+
+@cli.command(short_help="One block alone as C++: layernorm, softmax, dense, conv, …")
+@click.argument("kind", metavar="KIND")
+@_with(_some(_PLAN_OPTIONS, _KERNEL_OPTIONS))
+@click.option("--input-format", metavar="FORMAT", help="Format of the input.  [default: that of --format]")
+@_with(_SIZES)
+@click.option("--weights", metavar="FILE.npz", help="Parameters, as arrays by name.  [default: drawn ones]")
+@click.option(
+    "--data", metavar="FILE", help="Samples of x, .npz or .npy, for ranges and the testbench.  [default: random]"
+)
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of what is random.  [default: 0]")
+@_with(_EMIT_OPTIONS)
+def kernel(**given: Any) -> None:
+    """Write a project of one block with its testbench, for engineers who build their own accelerator.
+
+    KIND is dense, conv, batchnorm, layernorm, rmsnorm, groupnorm, instancenorm, softmax, logsoftmax, rescale, or a function: sigmoid,
+    tanh, gelu, swish, mish, softplus, softsign, elu, selu, celu, erf, exp, log, sqrt, reciprocal. Formats are plain unless --normalize
+    says otherwise.
+    """
+    from fxnorm.kernel_commands import kernel as run
+
+    sizes = {name: given.pop(name) for name in _SIZE_NAMES}
+    run(sizes=sizes, **given)
 
 
 @cli.command(short_help="Compile emitted C++ with g++ and compare every code.")

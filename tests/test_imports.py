@@ -37,7 +37,9 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("searching",),
     ("page",),
     ("api", "commands", "emission"),
+    ("lone_kernels",),
     ("hls_commands", "plan_commands", "report_commands", "search_commands", "sweep_commands", "testing"),
+    ("kernel_commands",),
     ("cli",),
     ("",),
 )

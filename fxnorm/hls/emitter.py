@@ -37,20 +37,27 @@ def include(name: str) -> bytes:
     return (template_folder() / "include" / name).read_bytes()
 
 
+@cache
+def _environment(folder: Path) -> jinja2.Environment:
+    """Templates of a folder, compiled once."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+        auto_reload=False,
+    )
+    environment.filters.update(FILTERS, columns=columns, boolean=boolean, code=code, native=native)
+    return environment
+
+
 class Emitter:
     """Writes templates out for one dialect, or for none."""
 
     def __init__(self, dialect: Dialect | None = None, folder: Path | None = None) -> None:
-        self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(folder or template_folder()),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            autoescape=False,
-            auto_reload=False,
-        )
-        self._environment.filters.update(FILTERS, columns=columns, boolean=boolean, code=code, native=native)
+        self._environment = _environment(folder or template_folder())
         self._globals: dict[str, Any] = {}
         if dialect is not None:
             self._globals["d"] = dialect
