@@ -20,6 +20,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-dev-shm-usage",
 )
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -98,10 +99,10 @@ class Browser:
         found = self.run("return JSON.stringify(report.views.get(arguments[0]).view.data(arguments[1]))", chart, name)
         return json.loads(found)
 
-    def emulate(self, **features: str) -> None:
-        """Media features, for instance prefers_color_scheme="dark"."""
+    def emulate(self, media: str = "", **features: str) -> None:
+        """A medium, "print" for instance, and its features, prefers_color_scheme="dark"."""
         listed = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": listed})
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": listed})
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import zlib
 
 import pytest
 from browser import browser as opened
@@ -342,23 +341,22 @@ def test_dark_and_light_differ_and_both_can_be_read(shown):
 
 
 def test_it_prints_with_everything_open_and_on_white(shown):
-    shown.emulate(prefers_color_scheme="dark")
+    shown.emulate("print", prefers_color_scheme="dark")
+    assert shown.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert shown.run("return getComputedStyle(document.querySelector('nav')).display") == "none"
+    folded = "return document.querySelectorAll('details:not([open])').length"
+    before = shown.run(folded)
+    assert before > 2
+    shown.run("dispatchEvent(new Event('beforeprint'))")
+    assert shown.run(folded) == 0
+    shown.run("dispatchEvent(new Event('afterprint'))")
+    assert shown.run(folded) == before
+    shown.emulate()
     printed = shown.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True, "preferCSSPageSize": True})
     content = base64.b64decode(printed["data"])
     assert content.startswith(b"%PDF")
-    pages = len(re.findall(rb"/Type\s*/Page\b", content))
-    assert 3 <= pages <= 15
-    # No page is filled with the dark ground: of every page's drawing, the first fill is none of it.
-    streams = [
-        zlib.decompress(part)
-        for part in re.findall(rb"FlateDecode[^>]*>>\s*stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL)
-        if part[:1] == b"x"
-    ]
-    dark = re.compile(rb"\.0?7058\d* \.086\d* \.105\d* rg")
-    assert not any(dark.search(stream) for stream in streams)
-    opened_again = shown.run("return document.querySelectorAll('details[open]').length")
-    assert opened_again == 0
-    shown.emulate()
+    # Folded as it was, it would be some pages shorter.
+    assert 5 <= len(re.findall(rb"/Type\s*/Page\b", content)) <= 15
 
 
 @pytest.mark.parametrize("width", [1280, 800, 390])
