@@ -15,7 +15,7 @@ from fxnorm.fixed.format import Format
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.metrics import ValueReport
 from fxnorm.planning.plan import Plan
-from fxnorm.runtime.program import Program, Reports, Watch
+from fxnorm.runtime.program import Engine, Program, Reports, Watch
 
 if TYPE_CHECKING:
     from fxpmath.objects import Fxp
@@ -24,7 +24,8 @@ Array = np.ndarray
 
 CHUNK_ELEMENTS = 1 << 22
 CHUNK_SAMPLES = 256
-PIECE_ELEMENTS = 1 << 19
+PIECE_ELEMENTS = 1 << 21
+PIECE_SAMPLES = 1024
 
 
 @dataclass(frozen=True)
@@ -99,18 +100,29 @@ class Simulator:
         What the hardware does.
     fast
         False runs every kernel in its own integers: the same codes and counts, slower.
+    engine
+        How fast ones run, see `Program`; by default what is fastest on this processor.
     workers
         Threads, each on pieces of samples of its own; default: the processor's cores.
     histograms
         Whether the codes of every value are counted by their place in the format's range.
     """
 
-    def __init__(self, plan: Plan, *, fast: bool = True, workers: int | None = None, histograms: bool = False) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        fast: bool = True,
+        engine: Engine | None = None,
+        workers: int | None = None,
+        histograms: bool = False,
+    ) -> None:
         self.plan = plan
-        self.program = Program(plan, fast=fast, histograms=histograms)
+        self.program = Program(plan, engine=engine if fast else "integers", histograms=histograms)
         self.reports = self._fresh()
         self.workers = workers or len(os.sched_getaffinity(0))
         self._piece = piece_size(plan)
+        self._pool: ThreadPoolExecutor | None = None
 
     def chunk_size(self) -> int:
         """Samples per chunk that keep a chunk's values within a few tens of megabytes."""
@@ -138,25 +150,30 @@ class Simulator:
         Codes of the model's outputs by value name, shape [samples, *shape].
         """
         count = len(next(iter(inputs.values())))
-        pieces = [slice(start, start + self._piece) for start in range(0, count, self._piece)] or [slice(0, 0)]
+        outputs = {
+            name: np.empty((count, *self.plan.values[name].shape), np.int64) for name in self.plan.outputs.values()
+        }
 
-        def run(piece: slice) -> tuple[dict[str, Array], Reports]:
+        def run(piece: slice) -> Reports:
             reports = self._fresh()
             expected = None if reference is None else {name: array[piece] for name, array in reference.items()}
             given = {name: array[piece] for name, array in inputs.items()}
-            return self.program.run(given, reports, expected, watch), reports
+            for name, codes in self.program.run(given, reports, expected, watch).items():
+                outputs[name][piece] = codes
+            return reports
 
-        results = []
+        pieces = even_pieces(count, self._piece)
         if watch is not None or len(pieces) == 1 or self.workers == 1:
             results = [run(piece) for piece in pieces]
         else:
+            self._pool = self._pool or ThreadPoolExecutor(self.workers)
             # One single-threaded piece a core; threads inside a product would only wait for one another.
-            with single_threaded_blas(), ThreadPoolExecutor(min(self.workers, len(pieces))) as pool:
-                results = list(pool.map(run, pieces))
-        for _, reports in results:
+            with single_threaded_blas():
+                results = list(self._pool.map(run, pieces))
+        for reports in results:
             for name, report in reports.items():
                 self.reports[name].merge(report)
-        return {name: np.concatenate([codes[name] for codes, _ in results]) for name in results[0][0]}
+        return outputs
 
     def take(self) -> Reports:
         """Counts so far, which begin anew."""
@@ -173,8 +190,16 @@ def chunk_samples(plan: Plan) -> int:
     return max(1, min(CHUNK_SAMPLES, CHUNK_ELEMENTS // max(elements, 1)))
 
 
+def even_pieces(count: int, largest: int) -> list[slice]:
+    """Slices of so many samples, none longer than `largest`, all of about one size; an even number of them, or one."""
+    if count <= 1:
+        return [slice(0, count)]
+    size = -(-count // (2 * -(-count // (2 * largest))))
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
 def piece_size(plan: Plan) -> int:
-    """Samples whose largest layer, input and output, stays in a core's cache."""
+    """Samples whose largest layer, input and output, stays near a core, and that are worth the calls it takes to run them."""
     largest = max(
         (
             sum(int(np.prod(plan.values[name].shape, dtype=np.int64)) for name in (*layer.inputs, layer.output))
@@ -182,7 +207,7 @@ def piece_size(plan: Plan) -> int:
         ),
         default=1,
     )
-    return max(1, min(CHUNK_SAMPLES, PIECE_ELEMENTS // max(largest, 1)))
+    return max(1, min(PIECE_SAMPLES, PIECE_ELEMENTS // max(largest, 1)))
 
 
 def simulate(plan: Plan, samples: Any, *, trace: bool = False) -> Result:

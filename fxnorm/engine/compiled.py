@@ -6,16 +6,14 @@ the processor takes many of them at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final
 
-import numba
 import numpy as np
 
+from fxnorm.engine.machine_code import compiled
 from fxnorm.fixed.format import Format, Overflow, Rounding
 
 Array = np.ndarray
-F = TypeVar("F", bound=Callable[..., Any])
 
 ROUNDINGS: Final = {mode: number for number, mode in enumerate(Rounding)}
 OVERFLOWS: Final = {mode: number for number, mode in enumerate(Overflow)}
@@ -23,11 +21,7 @@ TRN, TRN_ZERO, RND, RND_ZERO, RND_INF, RND_MIN_INF, RND_CONV, RND_CONV_ODD = ran
 WRAP, SAT, SAT_ZERO, SAT_SYM = range(4)
 
 
-def _compiled(function: F) -> F:
-    return cast(F, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
-
-
-@_compiled
+@compiled
 def saturate(
     a: Array, ia: Array, b: Array, ib: Array, total: Array, low: np.signedinteger[Any], high: np.signedinteger[Any]
 ) -> int:
@@ -62,7 +56,7 @@ def saturate(
     return count
 
 
-@_compiled
+@compiled
 def wrap(
     a: Array, ia: Array, b: Array, ib: Array, total: Array, low: np.signedinteger[Any], mask: np.signedinteger[Any]
 ) -> int:
@@ -92,7 +86,7 @@ def wrap(
     return count
 
 
-@_compiled
+@compiled
 def _round(x: int, shift: int, mode: int) -> int:
     """x / 2**shift, rounded; shift may be negative."""
     if shift <= 0:
@@ -119,7 +113,7 @@ def _round(x: int, shift: int, mode: int) -> int:
     return floor + (1 if up else 0)
 
 
-@_compiled
+@compiled
 def _fit(x: int, mode: int, low: int, high: int) -> int:
     """x brought into [low, high] by an overflow mode."""
     if low <= x <= high:
@@ -131,7 +125,7 @@ def _fit(x: int, mode: int, low: int, high: int) -> int:
     return low if x < low else high
 
 
-@_compiled
+@compiled
 def quantize(
     a: Array,
     ia: Array,

@@ -83,7 +83,7 @@ class Softmax(Kernel):
     def run(self, inputs: Sequence[Array], tally: Tally) -> Array:
         """Input [samples, *shape]."""
         scores = inputs[0] if self.mask is None else self.mask.run(inputs[0])
-        _, e = _exponentials(self, scores)
+        _, e = exponentials(self, scores)
         total = e.sum(axis=self.axis + 1, keepdims=True)
         mantissa, exponent = self.reciprocal.run(total)
         wide = products.integers(e, self.bound)
@@ -130,14 +130,8 @@ class LogSoftmax(Kernel):
 
     def run(self, inputs: Sequence[Array], tally: Tally) -> Array:
         """Input [samples, *shape]."""
-        d, e = _exponentials(self, inputs[0] if self.mask is None else self.mask.run(inputs[0]))
-        total = e.sum(axis=self.axis + 1, keepdims=True)
-        place = bit_length(total) - 1
-        fraction = self.logarithm.input.fraction_bits
-        mantissa = np.where(
-            place > fraction, total >> np.maximum(place - fraction, 0), total << np.maximum(fraction - place, 0)
-        )
-        logarithm = self.logarithm.run(mantissa)[0] + (place - self.bits) * self.ln2
+        d, e = exponentials(self, inputs[0] if self.mask is None else self.mask.run(inputs[0]))
+        logarithm = self.natural_logarithm(e.sum(axis=self.axis + 1, keepdims=True))
         wide = products.integers(d, self.bound) << self.shifts[0]
         wide = -wide - (products.integers(logarithm, self.bound) << self.shifts[1])
         if self.hidden is None:
@@ -145,8 +139,17 @@ class LogSoftmax(Kernel):
         codes = self.stage.run(np.where(self.hidden[None], 0, wide), tally)
         return np.where(self.hidden[None], self.stage.output.lowest_code, codes)
 
+    def natural_logarithm(self, total: Array) -> Array:
+        """ln(total · 2^-P) with LOG_BITS fraction bits, of sums of exponentials."""
+        place = bit_length(total) - 1
+        fraction = self.logarithm.input.fraction_bits
+        mantissa = np.where(
+            place > fraction, total >> np.maximum(place - fraction, 0), total << np.maximum(fraction - place, 0)
+        )
+        return np.asarray(self.logarithm.run(mantissa)[0] + (place - self.bits) * self.ln2)
 
-def _exponentials(kernel: Softmax | LogSoftmax, x: Array) -> tuple[Array, Array]:
+
+def exponentials(kernel: Softmax | LogSoftmax, x: Array) -> tuple[Array, Array]:
     """Distances from the maximum, and 2**P · exp of minus those distances."""
     d = x.max(axis=kernel.axis + 1, keepdims=True) - x
     near = np.minimum(d, kernel.limit)

@@ -185,11 +185,14 @@ def _pool(kernel: Pool) -> Run | None:
 
         x = inputs[0]
         frames = window.pad(x.reshape(-1, *x.shape[2:]), kernel.padding)
-        view = products.windows(frames, window.kernel, window.strides, window.dilations)
-        first, *rest = np.ndindex(*window.kernel)
-        acc = products.tap(view, first).astype(dtype)
-        for index in rest:
-            combine(acc, products.tap(view, index), out=acc)
+        if frames.shape[2:] == window.kernel and all(step == 1 for step in window.dilations):
+            acc = combine.reduce(frames, axis=tuple(range(2, frames.ndim)), keepdims=True, dtype=dtype)
+        else:
+            view = products.windows(frames, window.kernel, window.strides, window.dilations)
+            first, *rest = np.ndindex(*window.kernel)
+            acc = products.tap(view, first).astype(dtype)
+            for index in rest:
+                combine(acc, products.tap(view, index), out=acc)
         y = acc if free else kernel.stage.run(acc.astype(np.int64), tally).astype(np.float32)
         return y.astype(np.float32, copy=False).reshape(*x.shape[:2], *y.shape[1:])
 

@@ -6,27 +6,25 @@ floating-point minima. Formats of up to 24 bits and pieces below 2**31 elements 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final
 
-import numba
 import numpy as np
+
+from fxnorm.engine.machine_code import compiled_without_nan
+from fxnorm.fixed.modes import Rounding
 
 Array = np.ndarray
 Real = np.floating[Any]
 Counts = tuple[int, int, int, int, int]
-F = TypeVar("F", bound=Callable[..., Any])
+
+QUICK_ROUNDINGS: Final = {Rounding.TRN: 0, Rounding.RND: 1, Rounding.RND_CONV: 2}
+"""Roundings that `quantize` knows, by its numbers for them."""
 
 HUGE: Final = 3.0e38
 """Where an activation does not clip."""
 
 
-def _compiled(function: F) -> F:
-    # Accumulators are never NaN, and the sign of zero means nothing.
-    return cast(F, numba.njit(nogil=True, cache=True, fastmath={"nnan", "nsz"}, error_model="numpy")(function))
-
-
-@_compiled
+@compiled_without_nan
 def floor_and_saturate(y: Array, low: Real, high: Real, lowest: Real, highest: Real) -> Counts:
     """y = saturate(clip(floor(y))), in place.
 
@@ -53,16 +51,16 @@ def floor_and_saturate(y: Array, low: Real, high: Real, lowest: Real, highest: R
         held = lowest if clipped < lowest else clipped
         held = highest if held > highest else held
         code = np.int32(held)
-        overflowed += np.int32(held != clipped)
-        at_low += np.int32(code <= bottom)
-        at_high += np.int32(code >= top)
+        overflowed = np.int32(overflowed + (held != clipped))
+        at_low = np.int32(at_low + (code <= bottom))
+        at_high = np.int32(at_high + (code >= top))
         smallest = min(smallest, code)
         largest = max(largest, code)
         y[i] = held
     return int(overflowed), int(at_low), int(at_high), int(smallest), int(largest)
 
 
-@_compiled
+@compiled_without_nan
 def round_and_saturate(y: Array, low: Real, high: Real, lowest: Real, highest: Real) -> Counts:
     """`floor_and_saturate` with rounding to nearest even instead of the floor."""
     overflowed, at_low, at_high = np.int32(0), np.int32(0), np.int32(0)
@@ -75,29 +73,34 @@ def round_and_saturate(y: Array, low: Real, high: Real, lowest: Real, highest: R
         held = lowest if clipped < lowest else clipped
         held = highest if held > highest else held
         code = np.int32(held)
-        overflowed += np.int32(held != clipped)
-        at_low += np.int32(code <= bottom)
-        at_high += np.int32(code >= top)
+        overflowed = np.int32(overflowed + (held != clipped))
+        at_low = np.int32(at_low + (code <= bottom))
+        at_high = np.int32(at_high + (code >= top))
         smallest = min(smallest, code)
         largest = max(largest, code)
         y[i] = held
     return int(overflowed), int(at_low), int(at_high), int(smallest), int(largest)
 
 
-@_compiled
-def quantize(x: Array, out: Array, factor: float, addend: float, lowest: float, highest: float) -> Counts:
-    """out = saturate(floor(x · factor + addend)) for real numbers, in float64 inside.
+@compiled_without_nan
+def quantize(x: Array, out: Array, factor: Real, lowest: Real, highest: Real, rounding: int) -> Counts:
+    """out = saturate(round(x · factor)) for real numbers.
+
+    Every step is exact: the factor is a power of two, and what lies far outside is moved to just outside first, so that the distance
+    from the floor has no more bits than the number has, or is nearer to 1 than to 1/2.
 
     Parameters
     ----------
     x
         float32, contiguous, one axis.
     out
-        float32 of the same size.
-    factor, addend
-        1 / step, and what the rounding adds.
+        Of the same size, any type that holds the codes.
+    factor
+        1 / step; its type, float32 or float64, is that of every step.
     lowest, highest
-        Ends of the format.
+        Ends of the format, of the same type.
+    rounding
+        One of `QUICK_ROUNDINGS`.
 
     Returns
     -------
@@ -106,15 +109,24 @@ def quantize(x: Array, out: Array, factor: float, addend: float, lowest: float, 
     overflowed, at_low, at_high = np.int32(0), np.int32(0), np.int32(0)
     bottom, top = np.int32(lowest), np.int32(highest)
     smallest, largest = top, bottom
+    one = factor / factor
+    below, above, half = lowest - one, highest + one, one / (one + one)
     for i in range(x.size):
-        rounded = np.floor(np.float64(x[i]) * factor + addend)
-        held = lowest if rounded < lowest else rounded
+        scaled = x[i] * factor
+        scaled = below if scaled < below else scaled
+        scaled = above if scaled > above else scaled
+        floor = np.floor(scaled)
+        if rounding == 1:
+            floor = floor + one if scaled - floor >= half else floor
+        elif rounding == 2:
+            floor = np.rint(scaled)
+        held = lowest if floor < lowest else floor
         held = highest if held > highest else held
         code = np.int32(held)
-        overflowed += np.int32(held != rounded)
-        at_low += np.int32(code <= bottom)
-        at_high += np.int32(code >= top)
+        overflowed = np.int32(overflowed + (held != floor))
+        at_low = np.int32(at_low + (code <= bottom))
+        at_high = np.int32(at_high + (code >= top))
         smallest = min(smallest, code)
         largest = max(largest, code)
-        out[i] = np.float32(code)
+        out[i] = code
     return int(overflowed), int(at_low), int(at_high), int(smallest), int(largest)

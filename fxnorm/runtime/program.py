@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from fxnorm.errors import DataError
 from fxnorm.fixed import arith
 from fxnorm.fixed.format import Overflow, Rounding
-from fxnorm.kernels.encoding import Encoding
+from fxnorm.kernels.encoding import Encoding, code_dtype
 from fxnorm.kernels.leading_one import words
 from fxnorm.kernels.stage import Tally
 from fxnorm.kernels.transform import Transformation
 from fxnorm.metrics import Error, ValueReport
 from fxnorm.planning.plan import Layer, Plan
-from fxnorm.runtime import fused
-from fxnorm.runtime.fast import Run, compiled
+from fxnorm.runtime import fast, fused, groups, narrow
+from fxnorm.runtime.byte_products import exact_here
+from fxnorm.runtime.fast import Run
 from fxnorm.runtime.rounding import count_into
 
 Array = np.ndarray
 Reports = dict[str, ValueReport]
 Watch = Callable[[str, Array], None]
+Engine = Literal["bytes", "floats", "integers"]
+Path = Literal["bytes", "floats", "groups", "integers"]
 
 FLOAT_WIDTH = 24
 """Widest code that float32 holds exactly, in bits."""
@@ -30,11 +35,24 @@ FLOAT_WIDTH = 24
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One layer: how it runs, whether on float32 codes, and which values nobody needs afterwards."""
+    """One layer.
+
+    Attributes
+    ----------
+    run
+        How it runs.
+    dtypes
+        Types in which it takes its inputs.
+    path
+        By which arithmetic: products of bytes, float32, compiled loops over groups, or the kernel's own integers.
+    expired
+        Values that nobody needs afterwards.
+    """
 
     layer: Layer
     run: Run
-    floating: bool
+    dtypes: tuple[npt.DTypeLike, ...]
+    path: Path
     expired: tuple[str, ...]
 
 
@@ -45,15 +63,16 @@ class Program:
     ----------
     plan
         What the hardware does.
-    fast
-        False runs every kernel in its own integers: the same codes, slower.
+    engine
+        The codes and counts are those of "integers" with each of them. By default the fastest that this processor has.
     histograms
         Whether the codes of every value are counted by their place in the format's range.
     """
 
-    def __init__(self, plan: Plan, *, fast: bool = True, histograms: bool = False) -> None:
+    def __init__(self, plan: Plan, *, engine: Engine | None = None, histograms: bool = False) -> None:
         self.plan = plan
         self._histograms = histograms
+        self.engine: Engine = engine or ("bytes" if exact_here() else "floats")
         outputs = set(plan.outputs.values())
         last: dict[str, int] = {}
         for index, layer in enumerate(plan.layers):
@@ -62,13 +81,38 @@ class Program:
         self._steps = []
         for index, layer in enumerate(plan.layers):
             expired = tuple(name for name, at in last.items() if at == index and name not in outputs)
-            narrow = all(
-                plan.values[name].encoding.format.width <= FLOAT_WIDTH for name in (*layer.inputs, layer.output)
-            )
-            run = compiled(layer.kernel) if fast and narrow else None
-            self._steps.append(_Step(layer, run or layer.kernel.run, run is not None, expired))
-        floating = {name for step in self._steps if step.floating for name in step.layer.inputs}
-        self._float_inputs = floating - set(plan.integer_inputs)
+            self._steps.append(self._step(layer, expired))
+        self._quick = self._quick_inputs()
+
+    @property
+    def paths(self) -> Mapping[str, Path]:
+        """By which arithmetic every layer runs, by the name of its output."""
+        return {step.layer.output: step.path for step in self._steps}
+
+    def _step(self, layer: Layer, expired: tuple[str, ...]) -> _Step:
+        formats = [self.plan.values[name].encoding.format for name in (*layer.inputs, layer.output)]
+        if self.engine == "bytes" and all(map(narrow.is_narrow, formats)):
+            run = narrow.compiled(layer.kernel, formats[:-1], formats[-1])
+            if run is not None:
+                return _Step(layer, run, tuple(map(code_dtype, formats[:-1])), "bytes", expired)
+        if self.engine != "integers" and all(format_.width <= FLOAT_WIDTH for format_ in formats):
+            run = fast.compiled(layer.kernel)
+            if run is not None:
+                return _Step(layer, run, (np.float32,) * len(layer.inputs), "floats", expired)
+        if self.engine != "integers" and formats[-1].width <= FLOAT_WIDTH:
+            run = groups.compiled(layer.kernel)
+            if run is not None:
+                return _Step(layer, run, (np.int64,) * len(layer.inputs), "groups", expired)
+        return _Step(layer, layer.kernel.run, (np.int64,) * len(layer.inputs), "integers", expired)
+
+    def _quick_inputs(self) -> dict[str, npt.DTypeLike]:
+        """Real inputs that one compiled pass encodes where they are float32, and the type of their codes."""
+        wanted: dict[str, npt.DTypeLike] = {}
+        for step in self._steps:
+            for name, dtype in zip(step.layer.inputs, step.dtypes, strict=True):
+                if name in self.plan.inputs and name not in self.plan.integer_inputs and step.path != "integers":
+                    wanted.setdefault(name, dtype)
+        return {name: dtype for name, dtype in wanted.items() if _quick(self.plan.values[name].encoding)}
 
     def run(
         self,
@@ -92,7 +136,7 @@ class Program:
 
         Returns
         -------
-        Codes (int64) of the model's outputs by value name, shape [samples, *shape].
+        Codes of the model's outputs by value name, shape [samples, *shape], in the type that held them.
         """
         codes: dict[str, Array] = {}
         for name in self.plan.inputs:
@@ -101,13 +145,13 @@ class Program:
             self._report(name, codes[name], tally, reports, reference, watch)
         for step in self._steps:
             layer, tally = step.layer, Tally()
-            dtype = np.float32 if step.floating else np.int64
-            output = step.run([codes[name].astype(dtype, copy=False) for name in layer.inputs], tally)
+            given = zip(layer.inputs, step.dtypes, strict=True)
+            output = step.run([codes[name].astype(dtype, copy=False) for name, dtype in given], tally)
             codes[layer.output] = output
             self._report(layer.output, output, tally, reports, reference if layer.traced else None, watch)
             for name in step.expired:
                 del codes[name]
-        return {name: codes[name].astype(np.int64, copy=False) for name in self._outputs}
+        return {name: codes[name] for name in self._outputs}
 
     def _encode(self, name: str, real: Array, tally: Tally) -> Array:
         encoding = self.plan.values[name].encoding
@@ -123,8 +167,8 @@ class Program:
                     f"{name}: indices must fit {format_.width} bits, not {int(whole.min())}..{int(whole.max())}"
                 )
             return whole
-        if name in self._float_inputs and encoding.plain and _quick(encoding, real):
-            return _quick_codes(encoding, real, tally)
+        if name in self._quick and real.dtype == np.float32:
+            return _quick_codes(encoding, real, self._quick[name], tally)
         rounded = encoding.round(real)
         tally.overflow += int(np.count_nonzero(arith.overflowed(rounded, format_)))
         return arith.fit(rounded, format_).astype(np.int64)
@@ -159,24 +203,27 @@ class Program:
 
 
 def _values(encoding: Encoding, codes: Array) -> Array:
-    """Real numbers, float64."""
-    if codes.dtype == np.float32 and encoding.plain and -1000 < encoding.lsb < 900:
-        return np.asarray(np.multiply(codes, 2.0**encoding.lsb, dtype=np.float64))
-    return encoding.decode(codes.astype(np.int64, copy=False))
+    """Real numbers, float64, contiguous whatever the order of the codes: sums over them must not depend on it."""
+    if codes.dtype != np.int64 and encoding.plain and -1000 < encoding.lsb < 900:
+        return np.asarray(np.multiply(codes, 2.0**encoding.lsb, out=np.empty(codes.shape, np.float64)))
+    return encoding.decode(np.ascontiguousarray(codes).astype(np.int64, copy=False))
 
 
-def _quick(encoding: Encoding, real: Array) -> bool:
-    """Whether float64 rounds these numbers exactly: float32 ones have 24 bits, so that adding one half loses none that counts."""
+def _quick(encoding: Encoding) -> bool:
+    """Whether one pass in floating point rounds float32 numbers exactly."""
+    if not encoding.plain or encoding.format.width > FLOAT_WIDTH or abs(encoding.lsb) > 120:
+        return False
     saturates = encoding.format.overflow in (Overflow.SAT, Overflow.SAT_SYM)
-    rounding = encoding.format.rounding in (Rounding.RND, Rounding.TRN)
-    return real.dtype == np.float32 and saturates and rounding and abs(encoding.lsb) < 500
+    return saturates and encoding.format.rounding in fused.QUICK_ROUNDINGS
 
 
-def _quick_codes(encoding: Encoding, real: Array, tally: Tally) -> Array:
+def _quick_codes(encoding: Encoding, real: Array, dtype: npt.DTypeLike, tally: Tally) -> Array:
     format_ = encoding.format
-    codes = np.empty(real.shape, np.float32)
-    addend = 0.5 if format_.rounding is Rounding.RND else 0.0
-    ends = float(format_.lowest_code), float(format_.max_code)
+    codes = np.empty(real.shape, dtype)
+    # Where numbers become smaller, the smallest ones may vanish in float32, which only a floor below zero would notice.
+    vanishes = encoding.lsb > 0 and format_.rounding is Rounding.TRN
+    kind: type[np.floating[Any]] = np.float64 if vanishes else np.float32
+    numbers = (kind(2.0**-encoding.lsb), kind(format_.lowest_code), kind(format_.max_code))
     flat = np.ascontiguousarray(real).reshape(-1)
-    count_into(tally, fused.quantize(flat, codes.reshape(-1), 2.0**-encoding.lsb, addend, *ends))
+    count_into(tally, fused.quantize(flat, codes.reshape(-1), *numbers, fused.QUICK_ROUNDINGS[format_.rounding]))
     return codes
