@@ -110,8 +110,9 @@ sweep-baselines: $(INSTALLED) ## write examples/baselines anew
 accuracy: $(INSTALLED) ## run the trained examples at q5.3, with normalization and without; rewrite docs/accuracy.md
 	$(PY) examples/accuracy.py --page docs/accuracy.md
 
-figures: $(INSTALLED) ## draw the figures of the documentation anew
+figures: $(INSTALLED_DEV) ## draw the figures of the documentation anew (Chromium photographs a report)
 	$(PY) examples/decades.py --plot docs/nonlinear.svg
+	$(PY) examples/report_pictures.py --picture docs/report.png --chart docs/report-accuracy.svg
 
 examples: $(INSTALLED_TORCH) ## train the examples anew (PyTorch, in its own .venv-examples)
 	$(TORCH_VENV)/bin/python examples/train_digits.py

@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -157,3 +161,22 @@ def test_charts_without_their_libraries_are_refused_by_what_to_install(swept, tm
         assert "pip install 'fxnorm[report]'" in done.message
     assert run("report", swept, "-o", tmp_path / "report.md").code == 0
     assert set(tree(tmp_path)) == {"report.md"}
+
+
+@pytest.mark.slow
+def test_the_pictures_of_the_documentation_can_be_made_again(tmp_path):
+    if shutil.which("chromium") is None:
+        pytest.skip("no Chromium is installed: the documentation's picture of a report cannot be made")
+    picture, chart = tmp_path / "report.png", tmp_path / "accuracy.svg"
+    script = [sys.executable, str(EXAMPLES / "report_pictures.py"), "--picture", str(picture), "--chart", str(chart)]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    committed = EXAMPLES.parent / "docs"
+    # Of the same size and the same words; how letters are drawn is the machine's.
+    assert picture.read_bytes()[16:24] == (committed / "report.png").read_bytes()[16:24]
+    assert len(picture.read_bytes()) > 50_000
+    words = [
+        re.findall(r"<text[^>]*>([^<]*)<", place.read_text(encoding="utf-8"))
+        for place in (chart, committed / "report-accuracy.svg")
+    ]
+    assert words[0] == words[1] != []

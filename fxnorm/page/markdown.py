@@ -27,8 +27,11 @@ def markdown(results: Results, limits: Criterion, again: Sequence[str] = ()) -> 
     parts += ["\n".join(f"- {escaped(sentence)}" for sentence in summary.more)] if summary.more else []
     if results.checks:
         parts += ["## Gate", written(tables.check_table(results.checks))]
-    if len(results.widths) > 1:
-        parts += ["## Accuracy against width", written(tables.by_width(results, limits))]
+    if len(results.widths) > 1 and not results.searched:
+        parts += [
+            f"## {sections.METRIC_TITLES[tables.metrics(results)[0]]} against width",
+            written(tables.by_width(results, limits)),
+        ]
         parts += [f"✓ {escaped(', '.join(limits.words()))}"] if limits else []
     if len(results.done) > 1 and results.cost_names:
         parts += ["## Cost", written(tables.front_table(results, limits))]

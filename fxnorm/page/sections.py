@@ -21,7 +21,7 @@ from fxnorm.page.wording import cost_title, count, decibels, listed, number, per
 METRIC_TITLES: Final = {
     "accuracy": "Accuracy",
     "agreement": "Agreement with FP32",
-    "sqnr": "SQNR of the worst output",
+    "sqnr": "SQNR of the worst output (dB)",
 }
 MOST_GROUPS: Final = 40
 """Lines of the charts that a heat map can be chosen for."""
