@@ -93,6 +93,11 @@ def slow_model(path: Path) -> Path:
 SLOW = ("--samples", "1000000")
 
 
+def hear_interrupts() -> None:
+    """A shell's background job ignores Ctrl-C, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("when", ["import", "run"])
 def test_ctrl_c(tmp_path: Path, when: str) -> None:
     path = slow_model(tmp_path / "slow.onnx")
@@ -100,7 +105,11 @@ def test_ctrl_c(tmp_path: Path, when: str) -> None:
     folder.mkdir()
     options = ("--json", folder / "run.json", "--trace", folder / "trace.npz")
     with subprocess.Popen(
-        command("simulate", path, *FORMAT, *SLOW, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("simulate", path, *FORMAT, *SLOW, *options),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
     ) as process:
         assert process.stdout is not None
         if when == "import":

@@ -64,9 +64,9 @@ def sorted_ends(a: Array, b: Array) -> Ends:
 
 
 def product_ends(a: Ends, b: Ends) -> Ends:
-    """Ends of a · b."""
-    corners = [x * y for x in a for y in b]
-    return reduce(np.minimum, corners), reduce(np.maximum, corners)
+    """Ends of a · b, Python integers; of single numbers too, which NumPy would multiply in 64 bits."""
+    corners = [plain(plain(x) * plain(y)) for x in a for y in b]
+    return plain(reduce(np.minimum, corners)), plain(reduce(np.maximum, corners))
 
 
 def square_ends(low: Array, high: Array) -> Ends:

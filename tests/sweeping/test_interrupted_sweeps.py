@@ -175,7 +175,12 @@ def test_a_lock_ends_with_its_process(small: Small) -> None:
 def test_ctrl_c(small: Small) -> None:
     options = ("--rounding", "rnd,trn,rnd_conv,rnd_zero", "--overflow", "sat,wrap,sat_sym")
     with subprocess.Popen(
-        command(*words(small, *options)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(*words(small, *options)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job ignores Ctrl-C, and so do its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         until = time.monotonic() + 60
         while time.monotonic() < until:
