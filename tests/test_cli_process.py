@@ -109,7 +109,7 @@ def test_ctrl_c(tmp_path: Path, when: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=hear_interrupts,
+        preexec_fn=hear_interrupts,  # noqa: PLW1509  no other thread runs here
     ) as process:
         assert process.stdout is not None
         if when == "import":

@@ -180,7 +180,7 @@ def test_ctrl_c(small: Small) -> None:
         stderr=subprocess.PIPE,
         text=True,
         # A shell's background job ignores Ctrl-C, and so do its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no other thread runs here
     ) as process:
         until = time.monotonic() + 60
         while time.monotonic() < until:
