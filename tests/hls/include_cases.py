@@ -17,7 +17,7 @@ from fxnorm.fixed.words import bit_length
 from fxnorm.hls.quotient import magic
 from fxnorm.kernels.leading_one import leading_one
 from fxnorm.kernels.mantissa import Product
-from fxnorm.kernels.softmax import Softmax, _exponentials
+from fxnorm.kernels.softmax import Softmax, exponentials
 
 Array = np.ndarray[Any, Any]
 
@@ -272,7 +272,7 @@ def exponential(kernel: Softmax, width: int, distances: Array, name: str) -> Cas
     tables, arguments = coefficient_tables(kernel.exponential.coefficients, name)
     limit, log2e = (Word(number.bit_length(), False) for number in (kernel.limit, kernel.log2e))
     pairs = np.stack([np.zeros_like(distances), -distances], axis=1)
-    _, powers = _exponentials(kernel, pairs)
+    _, powers = exponentials(kernel, pairs)
     return Case(
         f"exponential of {kernel.bits} bits",
         f"{limit} limit = {literal(kernel.limit)};\n    {log2e} log2e = {literal(kernel.log2e)};\n"

@@ -83,14 +83,15 @@ def test_many_logarithms_and_powers(target: str, tmp_path: Path) -> None:
 
 
 def planned(text: str) -> tuple[Plan, Array]:
-    """A dense network of numbers over 20 decades."""
+    """A dense network, and samples [40, *shape] of numbers over 20 decades."""
     rng = np.random.default_rng(3)
     x = np.exp(rng.normal(0, 10, (40, 4))).astype(np.float32)
     if text != "log":
         x[0, :3] = [0.0, -0.0, 1e-45]
     proto = dense()
     graph = fx.load(proto)
-    return fx.plan(graph, fx.calibrate(graph, x, input_transform=text), format="q5.3", input_transform=text), x
+    plan = fx.plan(graph, fx.calibrate(graph, x, input_transform=text), format="q5.3", input_transform=text)
+    return plan, x.reshape(40, *plan.values[plan.inputs[0]].shape)
 
 
 def test_words_are_inputs_of_a_plan() -> None:
@@ -106,7 +107,7 @@ def test_words_are_inputs_of_a_plan() -> None:
     assert np.array_equal(vectors.codes[name], words(x[:9]))
     simulated = fx.simulate(plan, x[:9])
     for output, value in made.outputs.items():
-        assert np.array_equal(vectors.codes[value], simulated[output].codes)
+        assert np.array_equal(vectors.codes[value], simulated[output].codes.reshape(vectors.codes[value].shape))
     # Words by chance are those of numbers that a root has.
     drawn = random_codes(made, 50)[name]
     numbers = drawn.astype(np.uint32).view(np.float32)
@@ -146,7 +147,7 @@ def test_networks_of_words(text: str, target: str, tmp_path: Path) -> None:
 def test_a_project_says_that_it_takes_words(tmp_path: Path) -> None:
     plan, x = planned("log")
     project = emit(plan, tmp_path / "net", Choices.make("vitis"), {plan.inputs[0]: x})
-    assert np.array_equal(parse(project.files["vectors/in0.txt"]), words(x))
+    assert np.array_equal(parse(project.files["vectors/in0.txt"]), words(x.reshape(40, -1)))
     manifest = json.loads(project.files["manifest.json"])
     assert manifest["plan"]["digest"] == plan.digest
     assert [end["holds"] for end in manifest["inputs"]] == ["float32"]
