@@ -99,8 +99,6 @@ def _decibels(ratio: float | None) -> str:
 
 
 def _commands(commands: Sequence[str]) -> list[str]:
-    # A fence longer than any run of backticks inside cannot be closed by what is inside.
-    longest = max((len(run) for command in commands for run in re.findall("`+", command)), default=0)
-    fence = "`" * max(3, longest + 1)
-    lines = [f"{fence}sh", *(printable(command) for command in commands), fence]
+    # No line of them can close the fence: each begins with the program's name.
+    lines = ["```sh", *(printable(command) for command in commands), "```"]
     return ["<details><summary>Commands that reproduce them</summary>", "", *lines, "", "</details>"]
