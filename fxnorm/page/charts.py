@@ -110,7 +110,7 @@ def trade_off(theme: Theme, metric: str, modes: tuple[str, ...], *, width: Width
     line = (
         base.mark_line(interpolate="step-after", strokeWidth=2)
         .encode(x=x, y=y, color=alt.value(theme["muted"]))
-        .transform_filter("datum.front")
+        .transform_filter("datum.front && datum.gain >= low")
     )
     dots = (
         base.mark_point(strokeWidth=1.5)
@@ -150,6 +150,8 @@ def costing(spec: Spec, cost: str) -> Spec:
 def _marks(theme: Theme, metric: str, scale: alt.Scale, *, bounded: bool = False) -> Layers:
     """Horizontal lines with words beside the plot: what FP32 gives, and the gate."""
     base = alt.Chart(alt.NamedData("marks"))
+    if bounded:
+        base = base.transform_filter("datum.level >= low")
     y = alt.Y("level:Q", scale=scale, title=_title(theme, metric), axis=_axis(metric))
     gate = "datum.kind == 'gate'"
     colour = alt.condition(gate, alt.value(theme["ink"]), alt.value(theme["muted"]))
@@ -158,9 +160,8 @@ def _marks(theme: Theme, metric: str, scale: alt.Scale, *, bounded: bool = False
     )
     # Two that are close move apart.
     beside = alt.ExprRef(f"{gate} ? 7 : -7")
-    hidden = alt.condition("datum.level < low", alt.value(0), alt.value(1)) if bounded else alt.value(1)
     words = base.mark_text(align="left", dx=6, dy=beside, fontWeight=600).encode(
-        x=alt.value("width"), y=y, text="label:N", color=colour, opacity=hidden
+        x=alt.value("width"), y=y, text="label:N", color=colour
     )
     return alt.layer(rules, words)
 

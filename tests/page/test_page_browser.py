@@ -151,6 +151,29 @@ def test_the_tables_show_the_numbers_of_the_run(shown, found):
     assert other != choice
 
 
+def test_nothing_is_drawn_beyond_its_chart(shown, found):
+    for cost in range(2):
+        choose(shown, "#cost-name", cost)
+        for zoom in range(3):
+            shown.run("document.querySelector('#zoom').selectedIndex = arguments[0]", zoom)
+            shown.run("document.querySelector('#zoom').dispatchEvent(new Event('change'))")
+            shown.settle()
+            beyond = shown.run(
+                """
+                return [...document.querySelectorAll(".chart svg")].flatMap((chart) => {
+                  const box = chart.getBoundingClientRect();
+                  const marks = [...chart.querySelectorAll("[class*=role-mark]:not([clip-path]):not([clip-path] *) > *")];
+                  return marks.map((mark) => mark.getBoundingClientRect())
+                    .filter((own) => own.top < box.top - 15 || own.bottom > box.bottom + 2 || own.right > box.right + 15)
+                    .map((own) => [chart.parentElement.id, own.top - box.top, own.bottom - box.bottom, own.right - box.right]);
+                });
+                """
+            )
+            assert beyond == []
+            plot = shown.run("return report.views.get('front').view.height()")
+            assert plot > 200
+
+
 @pytest.mark.parametrize("measure", ["sqnr", "overflow", "range"])
 def test_the_heat_map_shows_every_layer_and_format(shown, found, measure):
     choose(shown, "#measure", measure)
