@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -122,6 +123,7 @@ class Cluster:
 
         self._open.enter_context(_quiet())
         try:
+            _knock(self.address, self.connect)
             client = Client(self.address, timeout=self.connect, set_as_default=False)
         except (OSError, TimeoutError, ValueError, ImportError) as error:
             self._open.close()
@@ -155,11 +157,12 @@ class Cluster:
         client, now = self.client, time.monotonic()
         if client.status == "closed":
             raise RunError(f"--dask {self.address}: the scheduler is gone and does not come back; {GOES_ON}")
-        if self._crew and now - self._asked < FRESH:
-            return self._crew
-        self._crew, self._asked = [], now
-        # Dask's client tries to reach a scheduler that is gone for as long as it was given to reach it first, and closes then.
-        if client.status == "running":
+        if client.status != "running":
+            # Dask's client tries to reach a scheduler that is gone for as long as it was given to reach it first, and closes then.
+            self._crew, self._seen = [], now
+            return []
+        if not self._crew or now - self._asked >= FRESH:
+            self._crew, self._asked = [], now
             with suppress(OSError, TimeoutError):
                 self._crew = list(client.sync(client.scheduler.ncores, callback_timeout=self.connect).values())
         if self._crew:
@@ -176,8 +179,10 @@ class Cluster:
 
         Raises
         ------
+        ConnectionError
+            If the scheduler is gone.
         RunError
-            If they cannot be sent.
+            If they cannot be sent, though it is there.
         """
         names = {f"fxnorm-{name}-{uuid.uuid4().hex}": name for name in contents}
         wait = 60 + sum(map(len, contents.values())) / 1e6  # a megabyte a second, at least
@@ -186,6 +191,8 @@ class Cluster:
                 {key: contents[name] for key, name in names.items()}, broadcast=True, timeout=wait
             )
         except (OSError, TimeoutError, KeyError, ValueError) as error:
+            if self.client.status != "running":
+                raise ConnectionError(_first_line(error)) from None
             raise RunError(
                 f"--dask {self.address}: model and samples cannot be sent to the workers: {_first_line(error)}; {GOES_ON}"
             ) from None
@@ -240,6 +247,24 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
+
+
+def _knock(address: str, seconds: float) -> None:
+    """See that Dask answers at an address: its client would wait for ever for one that listens and says nothing.
+
+    Raises
+    ------
+    OSError, TimeoutError
+        If nobody does in time.
+    """
+    from distributed import Security
+    from distributed.comm import connect
+
+    async def knock() -> None:
+        comm = await connect(address, timeout=seconds, **Security().get_connection_args("client"))
+        comm.abort()
+
+    asyncio.run(asyncio.wait_for(knock(), 2 * seconds))
 
 
 def _first_line(error: BaseException) -> str:

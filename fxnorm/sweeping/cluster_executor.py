@@ -163,17 +163,16 @@ class ClusterExecutor:
 
         if self._packed is None:
             self._packed = packed_study(self.study)
-        study, range_future = self._at_workers(self._packed, ranges)
         job = Job(one, self._packed.digest, ranges.digest, decisive_versions())
         name = f"fxnorm-{one.id[:16]}-{uuid.uuid4().hex}"
         submit = self.cluster.client.submit
-        given = (study, range_future, job)
         try:
+            given = (*self._at_workers(self._packed, ranges), job)
             if count == 1:
                 return _Running(one, submit(measured, *given, key=name))
             slices = [submit(measured_slice, *given, i, count, key=f"{name}-{i}") for i in range(count)]
             return _Running(one, submit(assembled, *given, slices, key=name), slices)
-        except CancelledError:
+        except (CancelledError, ConnectionError):
             self._sent.clear()
             raise _Lost from None
 
