@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +24,11 @@ from fxnorm.hls.names import check_name
 from fxnorm.hls.vectors import Vectors, text
 from fxnorm.planning.storage import files as plan_files
 
+_INCLUDE: Final = re.compile(rb'^#include "(fx_\w+\.h)"', re.MULTILINE)
 PLAN: Final = "plan"
 """Folder of the plan that a project carries, under generated names."""
 _OTHER_HEADERS: Final = frozenset({"fx_types_ac.h", "fx_types_ap.h", "fx_scverify.h", "fx_events.h", "hls_stream.h"})
+"""Headers that are no primitives."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,7 @@ def _target_files(design: Design, name: str, dialect: Dialect) -> dict[str, byte
         "sources": _sources(design, name),
         "vectors": "." if dialect.vitis else "../vectors",
     }
-    files = {f"src/{header}": include(header) for header in _headers()}
+    files: dict[str, bytes] = {}
     files["src/fx_types.h"] = include(f"fx_types_{dialect.types}.h")
     if not dialect.vitis:
         files["src/fx_scverify.h"] = include("fx_scverify.h")
@@ -238,6 +241,8 @@ def _target_files(design: Design, name: str, dialect: Dialect) -> dict[str, byte
         files[target] = emitter.render(f"project/{template}.j2", **shared)
     files[f"src/{name}.cpp"] = emitter.render("project/top.cpp.j2", **shared, arrays={**arrays, **given})
     files[f"src/{name}_raw.cpp"] = emitter.render("project/raw.cpp.j2", **shared, arrays=arrays)
+    for header in _headers(files.values()):
+        files[f"src/{header}"] = include(header)
     scripts = (
         {"hls_config.cfg": "hls_config.cfg", "run_hls.tcl": "run_hls.tcl", "Makefile": "vitis.mk"}
         if dialect.vitis
@@ -248,9 +253,19 @@ def _target_files(design: Design, name: str, dialect: Dialect) -> dict[str, byte
     return files
 
 
-def _headers() -> list[str]:
-    """Primitives that both dialects share."""
-    return sorted(path.name for path in (template_folder() / "include").glob("*.h") if path.name not in _OTHER_HEADERS)
+def _headers(files: Iterable[bytes]) -> list[str]:
+    """Primitives that sources include, and those that these include in turn."""
+    known = {path.name for path in (template_folder() / "include").glob("*.h")} - _OTHER_HEADERS
+    found: set[str] = set()
+    fresh = _included(files) & known
+    while fresh:
+        found |= fresh
+        fresh = (_included(include(header) for header in fresh) & known) - found
+    return sorted(found)
+
+
+def _included(files: Iterable[bytes]) -> set[str]:
+    return {name.decode() for content in files for name in _INCLUDE.findall(content)}
 
 
 def _processes(design: Design) -> list[_Process]:

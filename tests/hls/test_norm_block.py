@@ -14,8 +14,10 @@ from fxnorm.errors import PlanError
 from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.kernel import NormPolicy, Policy
-from fxnorm.kernels.norm import FORMS, NormOperation
+from fxnorm.kernels.norm import FORMS, Norm, NormOperation
+from fxnorm.kernels.norm_staged import StagedMoments
 from fxnorm.kernels.norm_statistic import NormInverseDeviationOperation, NormMeanOperation
+from fxnorm.kernels.stage import Tally
 from fxnorm.planning.plan import PlanValue
 
 Array = np.ndarray
@@ -177,6 +179,26 @@ def drawn(
     return cases
 
 
+def coarse_cases() -> list[Case]:
+    """Means with fewer fraction bits than the data, of groups that lie far from 0: variances below 0 in one pass, none in two."""
+    shape, x = (3, 8), Encoding(Format(8, 5))
+    codes = 96 + np.random.default_rng(1).integers(0, 16, (FRAMES, *shape))
+    wide = Format(16, 10, False, Rounding.RND, Overflow.SAT)
+    cases = []
+    for algorithm in ("one_pass", "two_pass"):
+        policy = Policy(x.format, x.format, norm=NormPolicy(algorithm, Format(6, 5), variance=wide))
+        kernel = NormOperation((8,), (0,), "variance", EPSILONS[2]).decide([x], x, policy)
+        assert isinstance(kernel, Norm)
+        assert isinstance(kernel.moments, StagedMoments)
+        assert kernel.moments.shifts == (0, 2)
+        tally = Tally()
+        kernel.run([codes], tally)
+        assert (tally.stages.get("negative variance", 0) > 0) is (algorithm == "one_pass")
+        value = PlanValue(shape, x)
+        cases.append(Case(f"coarse means, {algorithm}", kernel, (value,), value, (codes,)))
+    return cases
+
+
 SOME = [(False, False), (False, True), (True, False), (True, True)]
 
 
@@ -185,7 +207,8 @@ SOME = [(False, False), (False, True), (True, False), (True, True)]
 @pytest.mark.parametrize("target", ["vitis", "catapult"])
 def test_normalizations(target: str, tmp_path: Path) -> None:
     kinds = SOME if target == "catapult" else SOME[1:3]  # the other compiles in half the time
-    emission.check(drawn(random.Random(f"norm {target}"), target, kinds), target, tmp_path)
+    cases = [*drawn(random.Random(f"norm {target}"), target, kinds), *coarse_cases()]
+    emission.check(cases, target, tmp_path)
 
 
 @needs_gxx

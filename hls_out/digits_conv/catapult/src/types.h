@@ -1,0 +1,33 @@
+// digits_conv: types of all values, and of the beats in which they travel.
+#ifndef TYPES_H
+#define TYPES_H
+
+#include "fx_types.h"
+
+typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t00_t;
+typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t01_t;
+typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t02_t;
+typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t03_t;
+typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t04_t;
+typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t05_t;
+
+struct t00_beat {
+  t00_t lane[1];
+};
+struct t01_beat {
+  t01_t lane[8];
+};
+struct t02_beat {
+  t02_t lane[8];
+};
+struct t03_beat {
+  t03_t lane[16];
+};
+struct t04_beat {
+  t04_t lane[64];
+};
+struct t05_beat {
+  t05_t lane[10];
+};
+
+#endif
