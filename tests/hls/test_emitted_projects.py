@@ -79,10 +79,10 @@ def test_the_same_plan_gives_the_same_bytes() -> None:
     assert list(first.files.items()) == list(second.files.items())
 
 
-def test_targets_share_all_but_the_dialect(dense_plan: Plan) -> None:
-    files = project_of(dense_plan).files
+def test_targets_share_all_but_the_dialect() -> None:
+    files = project_of(residual_plan()).files
     shared = [path.removeprefix("vitis/") for path in files if re.match(r"vitis/src/fx_(?!types)", path)]
-    assert len(shared) >= 3
+    assert len(shared) >= 1
     assert all(files[f"vitis/{path}"] == files[f"catapult/{path}"] for path in shared)
     assert not any(
         b"ap_" in content for path, content in files.items() if re.match(r"catapult/src/(l|net|types)", path)
