@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -28,11 +28,23 @@ def compiled_without_nan(function: F) -> F:
 
 
 def _compiled(function: F, **options: Any) -> F:
-    dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
+    with _even_where_disabled():
+        dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
     # Without a folder that can be written to, every process compiles for itself.
     with contextlib.suppress(RuntimeError):
         dispatcher._cache = _Cache(function)
     return cast(F, dispatcher)
+
+
+@contextlib.contextmanager
+def _even_where_disabled() -> Iterator[None]:
+    """NUMBA_DISABLE_JIT is for a user's own functions: as Python, these would take hours, and numbers would not keep their types."""
+    before = numba.config.DISABLE_JIT
+    numba.config.DISABLE_JIT = False
+    try:
+        yield
+    finally:
+        numba.config.DISABLE_JIT = before
 
 
 class CacheFile(_FILES):  # type: ignore[misc]
@@ -45,7 +57,11 @@ class CacheFile(_FILES):  # type: ignore[misc]
     """
 
     def save(self, key: Any, data: Any) -> None:
-        """Keep one form."""
+        """Keep one form; where the disk is full, or no longer lets us, it is compiled again next time."""
+        with contextlib.suppress(OSError):
+            self._save(key, data)
+
+    def _save(self, key: Any, data: Any) -> None:
         digest = hashlib.sha256(repr((self._source_stamp, self._version, key)).encode()).hexdigest()
         base = self._index_name.removesuffix(".nbi")
         name = f"{base}.{digest[:32]}.nbc"

@@ -143,3 +143,14 @@ def test_compiled_functions_are_found_on_disk(tmp_path):
         seen.append(tuple(map(int, done.stdout.split())))
     assert seen == [(0, 2), (2, 0)]
     assert np.all([path.stat().st_size for path in tmp_path.rglob("*.nbc")])
+
+
+def test_a_full_disk_costs_no_more_than_time(tmp_path, monkeypatch):
+    cache = CacheFile(str(tmp_path), "f", "stamp")
+
+    def full(self, name, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(CacheFile, "_save_data", full)
+    cache.save("int8", "code")
+    assert cache.load("int8") is None
