@@ -93,7 +93,9 @@ class Choices:
             tuple(layers),
             check_clock(clock if clock is not None else DEFAULT_CLOCK),
             check_part(part if part is not None else DEFAULT_PART),
-            check_part(technology if technology is not None else DEFAULT_TECHNOLOGY),
+            check_part(
+                technology if technology is not None else DEFAULT_TECHNOLOGY, "--technology", DEFAULT_TECHNOLOGY
+            ),
         )
 
     def of_layer(self, *names: str) -> int | None:

@@ -56,7 +56,7 @@ def project_name(folder: str | Path, where: str = "-o") -> str:
     return check_name(Path(folder).name, where)
 
 
-def check_part(part: str) -> str:
+def check_part(part: str, option: str = "--part", example: str = "xcu250-figd2104-2L-e") -> str:
     """An FPGA part or a technology library.
 
     Raises
@@ -66,8 +66,8 @@ def check_part(part: str) -> str:
     """
     if len(part) > 80 or not _PART.fullmatch(part):
         raise UsageError(
-            f"--part: must be letters, digits and single - _ . between them, at most 80, not {_shown(part)}; "
-            "for instance xcu250-figd2104-2L-e"
+            f"{option}: must be letters, digits and single - _ . between them, at most 80, not {_shown(part)}; "
+            f"for instance {example}"
         )
     return part
 
