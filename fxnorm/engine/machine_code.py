@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import caching
+
+from fxnorm.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 _FILES: Any = caching.IndexDataCacheFile
@@ -28,23 +30,17 @@ def compiled_without_nan(function: F) -> F:
 
 
 def _compiled(function: F, **options: Any) -> F:
-    with _even_where_disabled():
-        dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
-    # Without a folder that can be written to, every process compiles for itself.
-    with contextlib.suppress(RuntimeError):
+    if numba.config.DISABLE_JIT:
+        # As Python they would take hours, numbers would not keep their types, and numba itself compiles nothing in this state.
+        raise UsageError(
+            "environment: loops over codes have to be compiled, which NUMBA_DISABLE_JIT turns off; unset it"
+        )
+    dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
+    # Without a folder that can be written to, every process compiles for itself; so it does if another version of numba, whose cache has no
+    # public interface, should not have what is used here.
+    with contextlib.suppress(RuntimeError, AttributeError, TypeError):
         dispatcher._cache = _Cache(function)
     return cast(F, dispatcher)
-
-
-@contextlib.contextmanager
-def _even_where_disabled() -> Iterator[None]:
-    """NUMBA_DISABLE_JIT is for a user's own functions: as Python, these would take hours, and numbers would not keep their types."""
-    before = numba.config.DISABLE_JIT
-    numba.config.DISABLE_JIT = False
-    try:
-        yield
-    finally:
-        numba.config.DISABLE_JIT = before
 
 
 class CacheFile(_FILES):  # type: ignore[misc]

@@ -102,8 +102,7 @@ def test_copies_of_vectors_that_a_processor_does_not_have(wanted, tmp_path):
 
 @pytest.mark.slow
 def test_without_dot_products_of_bytes_floats_are_taken(wanted, tmp_path):
-    """And with NUMBA_DISABLE_JIT, which people set while they look for a mistake in functions of their own."""
-    assert outcome("none", tmp_path, {"NUMBA_DISABLE_JIT": "1"}) == [wanted, "floats"]
+    assert outcome("none", tmp_path) == [wanted, "floats"]
 
 
 @pytest.mark.slow
