@@ -12,7 +12,7 @@ import onnx
 from onnx import ModelProto
 
 import fxnorm as fx
-from benchmarks.measure import Effort, Growth, Task, median
+from benchmarks.measure import Effort, Growth, Task, in_turn, median
 from benchmarks.models import dense_stack, given, graph_of, onnxruntime_of, path_of, samples_of
 from fxnorm.data import Data
 from fxnorm.planning.options import Options
@@ -42,8 +42,11 @@ def _samples(effort: Effort) -> Growth:
         samples = samples_of("resnet8", count)
         chunks = [samples[start : start + size] for start in range(0, count, size)]
         inputs = [given(graph, chunk) for chunk in chunks]
-        ours = median(lambda inputs=inputs: [simulator.run(chunk) for chunk in inputs], effort)  # type: ignore[misc]
-        theirs = median(lambda chunks=chunks: [session.run(None, {graph.inputs[0]: x}) for x in chunks], effort)  # type: ignore[misc]
+        ours, theirs = in_turn(
+            lambda inputs=inputs: [simulator.run(chunk) for chunk in inputs],  # type: ignore[misc]
+            lambda chunks=chunks: [session.run(None, {graph.inputs[0]: x}) for x in chunks],  # type: ignore[misc]
+            effort,
+        )
         lines.append((f"{count:,}", *_cells(ours, theirs, count)))
     return Growth("Time against samples: resnet8, q5.3", ("samples", *_HEADING, "a sample"), tuple(lines))
 
@@ -77,10 +80,7 @@ def _stack(model: ModelProto, width: int, count: int, effort: Effort) -> tuple[f
         graph, session = fx.load(path), onnxruntime_of(path)
     simulator = Simulator(fx.plan(graph, fx.calibrate(graph, samples[:50]), "q5.3"))
     inputs = given(graph, samples)
-    return (
-        median(lambda: simulator.run(inputs), effort),
-        median(lambda: session.run(None, {"x": samples}), effort),
-    )
+    return in_turn(lambda: simulator.run(inputs), lambda: session.run(None, {"x": samples}), effort)
 
 
 def _formats(effort: Effort) -> Growth:
