@@ -56,7 +56,7 @@ def saturate(
                         held = min(max(exact, low), high)
                         lost = np.int32(lost + (exact != held))
                         row[n] = held
-                    count += lost
+                    count += int(lost)
     return count
 
 
@@ -88,7 +88,7 @@ def wrap(
                         held = as_type_of(((exact - low) & mask) + low, low)
                         lost = np.int32(lost + (exact != held))
                         row[n] = held
-                    count += lost
+                    count += int(lost)
     return count
 
 

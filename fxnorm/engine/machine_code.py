@@ -15,6 +15,7 @@ from numba.core import caching
 from fxnorm.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
+_CONFIG: Any = numba.config
 _FILES: Any = caching.IndexDataCacheFile
 _FUNCTION: Any = caching.FunctionCache
 
@@ -30,7 +31,7 @@ def compiled_without_nan(function: F) -> F:
 
 
 def _compiled(function: F, **options: Any) -> F:
-    if numba.config.DISABLE_JIT:
+    if _CONFIG.DISABLE_JIT:
         # As Python they would take hours, numbers would not keep their types, and numba itself compiles nothing in this state.
         raise UsageError(
             "environment: loops over codes have to be compiled, which NUMBA_DISABLE_JIT turns off; unset it"

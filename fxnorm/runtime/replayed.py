@@ -60,7 +60,7 @@ def _replay_row(
                 held = min(max(exact, low), high)
                 lost = np.int32(lost + (exact != held))
                 total[c] = held
-        count += lost
+        count += int(lost)
     return count
 
 
@@ -132,7 +132,7 @@ def settle_rows(
             if (middle + reach[c] > high) | (middle - reach[c] < low):
                 held, lost = _replay_one(rows[r], offset, order, weights[1][c], start[c], ends)
                 total[c] = held
-                count += lost
+                count += int(lost)
     return count
 
 
