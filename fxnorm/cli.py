@@ -192,6 +192,15 @@ def report(**given: Any) -> None:
 @click.argument("model", metavar="MODEL|PLAN")
 @options.with_options(options.PLAN, options.MODEL, options.DATA)
 @options.with_options(options.EMIT)
+@click.option(
+    "--weights",
+    "--weight-storage",
+    "weights",
+    multiple=True,
+    metavar="WHERE",
+    help="Of dense layers and convolutions: rom (tables in the design) or port (arrays that the top function is given); LAYER=port for the "
+    "layers of a name or pattern; repeatable.  [default: rom]",
+)
 def emit(**given: Any) -> None:
     """Write a project of synthesizable C++ that computes the bits of MODEL in fixed point, or those of a PLAN.
 
@@ -208,6 +217,12 @@ def emit(**given: Any) -> None:
 @click.option("--input-format", metavar="FORMAT", help="Format of the input.  [default: that of --format]")
 @options.with_options(options.SIZES)
 @click.option("--weights", metavar="FILE.npz", help="Parameters, as arrays by name.  [default: drawn ones]")
+@click.option(
+    "--weight-storage",
+    multiple=True,
+    metavar="WHERE",
+    help="Of dense and conv: rom (tables in the design) or port (an array that the top function is given).  [default: rom]",
+)
 @click.option(
     "--data", metavar="FILE", help="Samples of x, .npz or .npy, for ranges and the testbench.  [default: random]"
 )

@@ -16,7 +16,7 @@ LONGEST: Final = 40
 _IDENTIFIER: Final = re.compile(r"[A-Za-z](?:_?[A-Za-z0-9])*", re.ASCII)
 _PART: Final = re.compile(r"[A-Za-z0-9](?:[-_.]?[A-Za-z0-9])*", re.ASCII)
 _CLOCK: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?", re.ASCII)
-_GENERATED: Final = re.compile(r"(?:fx|l\d|t\d|in\d|out\d|fork|sink|hls|ac|ap|ccs|mc|std)(?:_.*|\d.*)?", re.ASCII)
+_GENERATED: Final = re.compile(r"(?:fx|l\d|t\d|w\d|in\d|out\d|fork|sink|hls|ac|ap|ccs|mc|std)(?:_.*|\d.*)?", re.ASCII)
 
 
 def layer_name(index: int, kind: str) -> str:
@@ -27,6 +27,11 @@ def layer_name(index: int, kind: str) -> str:
 def value_name(index: int) -> str:
     """Name of a value: t07."""
     return f"t{index:02d}"
+
+
+def weights_name(layer: str) -> str:
+    """Name of the port that a layer's weights come through: w03, of l03_linear."""
+    return f"w{layer[1 : layer.index('_')]}"
 
 
 def check_name(name: str, where: str) -> str:

@@ -141,7 +141,7 @@ def test_a_damaged_plan_is_named(project: Path) -> None:
 @pytest.mark.parametrize(
     ("pattern", "change"),
     [
-        ('"version": 2', '"version": 1'),
+        ('"version": 3', '"version": 1'),
         ('"port": "out0"', '"port": "../out0"'),
         ('"value": "t01"', '"value": "x"'),
         ('"block": "l00_linear"', '"block": "l00 linear"'),
