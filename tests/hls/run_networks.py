@@ -60,7 +60,8 @@ def drawn(network: Network, graph: Graph, path: Path) -> Path:
     """Samples drawn from the range that a network's inputs have, in a file."""
     rng = np.random.default_rng(0)
     shapes = {name: (network.frames, *graph.shape(name)) for name in graph.inputs}
-    np.savez(path, **{name: rng.uniform(*network.range, shape).astype(np.float32) for name, shape in shapes.items()})
+    arrays = {name: rng.uniform(*network.range, shape).astype(np.float32) for name, shape in shapes.items()}
+    np.savez(path, **arrays)  # type: ignore[arg-type]
     return path
 
 
