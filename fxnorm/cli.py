@@ -50,6 +50,12 @@ _PLAN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "a multiplier and an adder per output).  [default: pow2]",
     ),
     click.option(
+        "--multiplier",
+        metavar="HOW",
+        help="For affine: channel (linear layers have a multiplier an output channel, and weights use their whole range) or tensor (one a "
+        "layer, weights in steps of powers of two).  [default: channel]",
+    ),
+    click.option(
         "--calibration",
         metavar="HOW",
         help="How ranges are taken from data: minmax, percentile:P, mse or entropy.  [default: minmax]",
@@ -174,8 +180,8 @@ _SIZE_NAMES = (
     "epsilon", "scale",
 )  # fmt: skip
 _KERNEL_OPTIONS = (
-    "format", "weight_format", "accumulator", "product_format", "rounding", "overflow", "normalize", "calibration", "norm_algorithm",
-    "mean_format", "square_format", "variance_format", "root_format",
+    "format", "weight_format", "accumulator", "product_format", "rounding", "overflow", "normalize", "multiplier", "calibration",
+    "norm_algorithm", "mean_format", "square_format", "variance_format", "root_format",
 )  # fmt: skip
 
 

@@ -126,7 +126,9 @@ def linear_cases(draw, most=12, quantized=None):
         shape, weight_shape = (1, groups * per_group, *spatial), (outputs, per_group, *window.kernel)
     x = affine(draw, x)
     weights, bias = draw(reals(weight_shape)), draw(reals(weight_shape[:1], draw(st.sampled_from([2, 6]))))
-    policy = Policy(draw(formats(2, most)), weight, accumulator, product, draw(st.sampled_from(["none", "pow2"])))
+    policy = Policy(
+        draw(formats(2, most)), weight, accumulator, product, draw(st.sampled_from(["none", "pow2", "affine"]))
+    )
     low, high = draw(st.sampled_from([(None, None), (0.0, None), (0.0, 6.0), (-1.0, 1.0)]))
     y = affine(draw, near(draw, top(x) + 2, policy.format), False)
     return decided(LinearOperation(weights, bias, window, groups, low, high), [x], [shape], y, policy)
