@@ -75,8 +75,7 @@ class ChannelScales:
         flat = weights.reshape(len(weights), -1)
         codes = np.empty(flat.shape, code_dtype(format_))
         for channel, step in enumerate(self.steps):
-            rounded = round_quotients(flat[channel], step, 0, Rounding.RND_CONV)
-            codes[channel] = np.clip(rounded, format_.min_code, format_.max_code)
+            codes[channel] = np.clip(_nearest(flat[channel], step), format_.min_code, format_.max_code)
         return codes.reshape(weights.shape)
 
     def stage(self, output: Encoding, bound: int, low: int | None, high: int | None) -> Rescale:
@@ -88,6 +87,25 @@ class ChannelScales:
         if len(set(reduced)) == 1:
             multiplier, shifts = reduced[0], shifts - np.array(spare, np.int64)
         return Rescale(output.format, shifts, low=low, high=high, bound=bound, multiplier=multiplier, zero=output.zero)
+
+
+# Quotients closer to a tie than this are decided in fractions: float64 is off by less, as codes have 32 bits at most.
+_DOUBT: Final = 2.0**-16
+
+
+def _nearest(values: Array, step: Fraction) -> Array:
+    """Integers nearest to values / step, exactly, ties to even; int64 or Python integers."""
+    # Half a unit may be far more than all of a double's places where steps are next to nothing.
+    if not 2.0**-900 < step < 2.0**900:
+        return round_quotients(values, step, 0, Rounding.RND_CONV)
+    quotient = values.astype(np.float64) / float(step)
+    if np.abs(quotient).max(initial=0.0) >= 2.0**33:
+        return round_quotients(values, step, 0, Rounding.RND_CONV)
+    codes = np.rint(quotient).astype(np.int64)
+    doubtful = np.flatnonzero(np.abs(np.abs(quotient - codes) - 0.5) < _DOUBT)
+    for place in doubtful.tolist():
+        codes[place] = round(Fraction(float(values[place])) / step)
+    return codes
 
 
 def smallest_steps(weights: Array, format_: Format) -> list[Fraction]:
