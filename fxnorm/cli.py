@@ -1,14 +1,15 @@
-"""The command line; the only module that knows click."""
+"""The command line; with its options the only module that knows click."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
 
+from fxnorm import cli_options as options
 from fxnorm.errors import FxnormError, GateError, UnsupportedError
 from fxnorm.report.text import printable
 
@@ -16,219 +17,6 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 EXIT_CODES = (
     "Exit codes: 0 done, 1 a comparison failed, 2 wrong usage or bad input, 3 something unsupported, 130 interrupted."
 )
-
-_PLAN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option(
-        "--format",
-        "format",
-        metavar="FORMAT",
-        help="Format of data, for example q5.3 (W=8, I=5 with the sign, F=3) or q5.3:rnd_conv,sat_sym.",
-    ),
-    click.option(
-        "--weight-format",
-        metavar="FORMAT",
-        help="Format of constants, rounded to nearest even.  [default: that of data, signed]",
-    ),
-    click.option(
-        "--accumulator",
-        metavar="FORMAT",
-        help="Accumulator, obeyed at every addition, for example q10.6:trn,wrap.  [default: the narrowest that cannot overflow]",
-    ),
-    click.option(
-        "--product-format", metavar="FORMAT", help="Format of each product before it is added.  [default: exact]"
-    ),
-    click.option(
-        "--rounding",
-        metavar="MODE",
-        help="trn, trn_zero, rnd, rnd_zero, rnd_inf, rnd_min_inf, rnd_conv or rnd_conv_odd.  [default: rnd]",
-    ),
-    click.option("--overflow", metavar="MODE", help="wrap, sat, sat_zero or sat_sym.  [default: sat]"),
-    click.option(
-        "--normalize",
-        metavar="HOW",
-        help="none (plain format), pow2 (a power of two per tensor, weights per channel) or affine (any scale and offset: "
-        "a multiplier and an adder per output).  [default: pow2]",
-    ),
-    click.option(
-        "--multiplier",
-        metavar="HOW",
-        help="For affine: channel (linear layers have a multiplier an output channel, and weights use their whole range) or tensor (one a "
-        "layer, weights in steps of powers of two).  [default: channel]",
-    ),
-    click.option(
-        "--calibration",
-        metavar="HOW",
-        help="How ranges are taken from data: minmax, percentile:P, mse or entropy.  [default: minmax]",
-    ),
-    click.option(
-        "--batchnorm", metavar="HOW", help="fold (into weights) or rescale (a layer of its own).  [default: fold]"
-    ),
-    click.option(
-        "--patterns",
-        metavar="HOW",
-        help="Normalizations and activations that are spelled out: fuse (into one layer each) or keep (as spelled).  [default: fuse]",
-    ),
-    click.option(
-        "--input-transform",
-        metavar="HOW",
-        help="Nonlinear normalization of inputs over many decades: log, log2, log10, sqrt or power:P, for all of them or as NAME=log,…",
-    ),
-    click.option(
-        "--norm-algorithm",
-        metavar="HOW",
-        help="How layer, instance, group, RMS and the like compute their moments: exact, two_pass or one_pass.  [default: exact]",
-    ),
-    click.option("--mean-format", metavar="FORMAT", help="Mean of a group in the last two.  [default: that of data]"),
-    click.option(
-        "--square-format", metavar="FORMAT", help="Each square there.  [default: twice the data's width, unsigned]"
-    ),
-    click.option(
-        "--variance-format", metavar="FORMAT", help="Variance there.  [default: twice the data's width, unsigned]"
-    ),
-    click.option(
-        "--root-format",
-        metavar="FORMAT",
-        help="1 / √(variance + ε) there.  [default: twice the data's width, unsigned]",
-    ),
-    click.option(
-        "--layer",
-        "layers",
-        metavar="NAME:KEY=VALUE",
-        multiple=True,
-        help="An option for the layers of a name or glob pattern; repeatable.",
-    ),
-    click.option("--config", metavar="TOML", help="All of these from a file; the command line wins."),
-)
-_MODEL_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option("--batch", type=int, metavar="N", help="Size of the model's batch axis where it is free or wrong."),
-    click.option(
-        "--dim", "dims", metavar="NAME=SIZE", multiple=True, help="Size of another free dimension; repeatable."
-    ),
-)
-_DATA_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option(
-        "--data",
-        metavar="FILE",
-        help="Samples: .npz with arrays named as the inputs (and labels), .npy, or a folder of them.",
-    ),
-    click.option(
-        "--calibration-data", metavar="FILE", help="Samples for calibration.  [default: the first 256 of --data]"
-    ),
-    click.option(
-        "--samples",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="How many random samples where there is no --data.  [default: 16]",
-    ),
-    click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of random samples.  [default: 0]"),
-)
-
-
-_EMIT_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option(
-        "-o", "--output", required=True, metavar="DIR", help="Folder to write; its name becomes the top function's."
-    ),
-    click.option("--target", default="all", metavar="NAME", help="vitis, catapult or all.  [default: all]"),
-    click.option(
-        "--io",
-        metavar="HOW",
-        help="stream (blocks joined by channels) or parallel (one function on arrays).  [default: stream]",
-    ),
-    click.option(
-        "--parallelism",
-        multiple=True,
-        metavar="N",
-        help="Products a cycle of every layer: a number or full; LAYER=N for the layers of a name or pattern; repeatable.  "
-        "[default: 1, with --io parallel full]",
-    ),
-    click.option("--clock", metavar="NS", help="Clock period in nanoseconds.  [default: 5]"),
-    click.option("--part", metavar="PART", help="FPGA part for Vitis.  [default: xcu250-figd2104-2L-e]"),
-    click.option(
-        "--technology", metavar="LIBRARY", help="Technology library for Catapult.  [default: nangate-45nm_beh]"
-    ),
-    click.option(
-        "--frames",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Samples for the testbench: random ones, or the first of --data.  [default: 50]",
-    ),
-    click.option("--json", "json_file", metavar="FILE", help="Write it as JSON; - is standard output."),
-)
-# Sizes of kernels by themselves; those that a kind does not have are refused by name.
-_SIZES: tuple[Callable[[Any], Any], ...] = (
-    click.option("--length", metavar="N", help="Elements of a row: softmax, norms along rows, functions, rescale."),
-    click.option("--rows", metavar="N", help="Rows.  [default: 1]"),
-    click.option("--inputs", metavar="N", help="Of a dense layer."),
-    click.option("--outputs", metavar="N", help="Of a dense layer."),
-    click.option("--channels", metavar="N", help="Of images: conv, batchnorm, groupnorm, instancenorm."),
-    click.option("--size", metavar="HxW", help="Extent of images, 28x28; 1 to 3 numbers."),
-    click.option("--filters", metavar="N", help="Output channels of a convolution."),
-    click.option("--kernel", metavar="KxK", help="Window of a convolution, 3 or 3x3."),
-    click.option("--stride", metavar="S", help="Of a convolution, 2 or 2x1.  [default: 1]"),
-    click.option("--padding", metavar="P", help="Zeros around its images on both sides, 1 or 1x0.  [default: 0]"),
-    click.option("--dilation", metavar="D", help="Of its window.  [default: 1]"),
-    click.option(
-        "--groups",
-        metavar="N",
-        help="Of a convolution, or of a group normalization.  [default: 1, of a groupnorm none]",
-    ),
-    click.option("--epsilon", metavar="NUMBER", help="Of normalizations.  [default: 1e-5]"),
-    click.option("--scale", metavar="NUMBER", help="Factor of a rescale.  [default: 1]"),
-)
-_SIZE_NAMES = (
-    "length", "rows", "inputs", "outputs", "channels", "size", "filters", "kernel", "stride", "padding", "dilation", "groups",
-    "epsilon", "scale",
-)  # fmt: skip
-_KERNEL_OPTIONS = (
-    "format", "weight_format", "accumulator", "product_format", "rounding", "overflow", "normalize", "multiplier", "calibration",
-    "norm_algorithm", "mean_format", "square_format", "variance_format", "root_format",
-)  # fmt: skip
-
-
-def _some(options: Sequence[Callable[[Any], Any]], names: Sequence[str]) -> tuple[Callable[[Any], Any], ...]:
-    """Options of some names."""
-
-    def name(option: Callable[[Any], Any]) -> str:
-        def bearer() -> None:
-            """Take one option."""
-
-        option(bearer)
-        (parameter,) = bearer.__click_params__  # type: ignore[attr-defined]
-        return str(parameter.name)
-
-    return tuple(option for option in options if name(option) in names)
-
-
-_GATE_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option("--min-accuracy", type=float, metavar="SHARE", help="Fail below this share of right labels, 0.9."),
-    click.option("--max-drop", type=float, metavar="SHARE", help="Fail where accuracy is further below FP32's, 0.01."),
-    click.option("--min-sqnr", type=float, metavar="DB", help="Fail where an output's SQNR is lower."),
-    click.option("--min-agreement", type=float, metavar="SHARE", help="Fail where fewer arg-max are FP32's."),
-    click.option("--max-overflow", type=int, metavar="N", help="Fail where more values overflow, all layers together."),
-    click.option(
-        "--baseline", metavar="JSON", help="Fail below earlier results: results.json of a sweep, or simulate --json."
-    ),
-    click.option("--baseline-drop", type=float, metavar="SHARE", help="Accuracy that may be lost.  [default: 0]"),
-    click.option("--baseline-sqnr-drop", type=float, metavar="DB", help="SQNR that may be lost.  [default: 0.1]"),
-    click.option("--baseline-other-model", is_flag=True, help="The baseline may be of another model: trained anew."),
-    click.option("--junit", metavar="FILE", help="Write the verdict as JUnit XML."),
-    click.option("--summary", metavar="FILE", help='Write it as Markdown, for instance to "$GITHUB_STEP_SUMMARY".'),
-    click.option("--annotations", is_flag=True, help="Print violations as GitHub's annotations."),
-)
-
-_DASK = click.option(
-    "--dask", metavar="ADDRESS", help="Run on a Dask cluster instead: its scheduler, for example tcp://10.0.0.5:8786."
-)
-
-
-def _with(*groups: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
-    def decorate(command: Any) -> Any:
-        for group in reversed(groups):
-            for option in reversed(group):
-                command = option(command)
-        return command
-
-    return decorate
 
 
 class _Commands(click.Group):
@@ -254,7 +42,7 @@ def cli(context: click.Context) -> None:
 
 @cli.command(short_help="Calibrate, plan, run, compare with FP32: the main job.")
 @click.argument("model", metavar="MODEL|PLAN")
-@_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS, _GATE_OPTIONS)
+@options.with_options(options.PLAN, options.MODEL, options.DATA, options.GATE)
 @click.option("--model", "reference_model", metavar="FILE", help="With PLAN: the model, where it is not where it was.")
 @click.option(
     "--json",
@@ -281,7 +69,7 @@ def simulate(**given: Any) -> None:
 
 @cli.command(short_help="The decisions alone, as a folder.")
 @click.argument("model", metavar="MODEL")
-@_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS)
+@options.with_options(options.PLAN, options.MODEL, options.DATA)
 @click.option("-o", "--output", required=True, metavar="PLAN", help="Folder to write.")
 @click.option(
     "--auto",
@@ -307,7 +95,7 @@ def plan(**given: Any) -> None:
     help="Integer bits of these, with the sign.  [default: those that hold every value of the calibration data]",
 )
 @click.option("--formats", "--format", "formats", metavar="LIST", help="Formats instead, for example q3.3,q4.4,q5.3.")
-@_with(_PLAN_OPTIONS[1:], _MODEL_OPTIONS, _DATA_OPTIONS, _GATE_OPTIONS)
+@options.with_options(options.PLAN[1:], options.MODEL, options.DATA, options.GATE)
 @click.option(
     "--gate-on",
     metavar="KEY=VALUE",
@@ -318,7 +106,7 @@ def plan(**given: Any) -> None:
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Configurations at a time.  [default: the cores]"
 )
-@_DASK
+@options.DASK
 @click.option("--json", "json_file", metavar="FILE", help="Write the results as JSON; - is standard output.")
 @click.pass_obj
 def sweep(words: Sequence[str], /, **given: Any) -> None:
@@ -347,7 +135,7 @@ def sweep(words: Sequence[str], /, **given: Any) -> None:
     metavar="LIST",
     help="Bits by which accumulators may be narrower than what never overflows, 0:3; they saturate then.  [default: 0]",
 )
-@_with(_PLAN_OPTIONS[1:], _MODEL_OPTIONS, _DATA_OPTIONS, _GATE_OPTIONS[:5])
+@options.with_options(options.PLAN[1:], options.MODEL, options.DATA, options.GATE[:5])
 @click.option(
     "--cost",
     multiple=True,
@@ -366,7 +154,7 @@ def sweep(words: Sequence[str], /, **given: Any) -> None:
 )
 @click.option("-o", "--output", required=True, metavar="RUN", help="Run folder, new or interrupted.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Plans at a time.  [default: the cores]")
-@_DASK
+@options.DASK
 @click.option("--json", "json_file", metavar="FILE", help="Write what was found as JSON; - is standard output.")
 @click.pass_obj
 def search(words: Sequence[str], /, **given: Any) -> None:
@@ -402,8 +190,17 @@ def report(**given: Any) -> None:
 
 @cli.command(short_help="C++ for high-level synthesis, as a folder.")
 @click.argument("model", metavar="MODEL|PLAN")
-@_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS)
-@_with(_EMIT_OPTIONS)
+@options.with_options(options.PLAN, options.MODEL, options.DATA)
+@options.with_options(options.EMIT)
+@click.option(
+    "--weights",
+    "--weight-storage",
+    "weights",
+    multiple=True,
+    metavar="WHERE",
+    help="Of dense layers and convolutions: rom (tables in the design) or port (arrays that the top function is given); LAYER=port for the "
+    "layers of a name or pattern; repeatable.  [default: rom]",
+)
 def emit(**given: Any) -> None:
     """Write a project of synthesizable C++ that computes the bits of MODEL in fixed point, or those of a PLAN.
 
@@ -416,15 +213,21 @@ def emit(**given: Any) -> None:
 
 @cli.command(short_help="One block alone as C++: layernorm, softmax, dense, conv, …")
 @click.argument("kind", metavar="KIND")
-@_with(_some(_PLAN_OPTIONS, _KERNEL_OPTIONS))
+@options.with_options(options.some(options.PLAN, options.KERNEL_PLAN))
 @click.option("--input-format", metavar="FORMAT", help="Format of the input.  [default: that of --format]")
-@_with(_SIZES)
+@options.with_options(options.SIZES)
 @click.option("--weights", metavar="FILE.npz", help="Parameters, as arrays by name.  [default: drawn ones]")
+@click.option(
+    "--weight-storage",
+    multiple=True,
+    metavar="WHERE",
+    help="Of dense and conv: rom (tables in the design) or port (an array that the top function is given).  [default: rom]",
+)
 @click.option(
     "--data", metavar="FILE", help="Samples of x, .npz or .npy, for ranges and the testbench.  [default: random]"
 )
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of what is random.  [default: 0]")
-@_with(_EMIT_OPTIONS)
+@options.with_options(options.EMIT)
 def kernel(**given: Any) -> None:
     """Write a project of one block with its testbench, for engineers who build their own accelerator.
 
@@ -434,7 +237,7 @@ def kernel(**given: Any) -> None:
     """
     from fxnorm.kernel_commands import kernel as run
 
-    sizes = {name: given.pop(name) for name in _SIZE_NAMES}
+    sizes = {name: given.pop(name) for name in options.SIZE_NAMES}
     run(sizes=sizes, **given)
 
 
@@ -472,7 +275,7 @@ def cosim(**given: Any) -> None:
     is_flag=True,
     help="What every accumulator can reach, how wide it has to be, and an input that overflows one that was chosen too narrow.",
 )
-@_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS)
+@options.with_options(options.PLAN, options.MODEL, options.DATA)
 @click.option(
     "--parallelism",
     multiple=True,
@@ -498,7 +301,7 @@ def inspect(**given: Any) -> None:
     is_flag=True,
     help="Standard operators alone, in floating point and 64-bit integers where these are exact.",
 )
-@_with(_PLAN_OPTIONS, _MODEL_OPTIONS, _DATA_OPTIONS)
+@options.with_options(options.PLAN, options.MODEL, options.DATA)
 @click.option("-o", "--output", required=True, metavar="FILE.onnx", help="File to write.")
 @click.option("--json", "json_file", metavar="FILE", help="Write what is in it as JSON; - is standard output.")
 def export(**given: Any) -> None:

@@ -37,6 +37,7 @@ def emit(
     *,
     io: str | None = None,
     parallelism: Sequence[str | int] = (),
+    weights: Sequence[str] = (),
     clock: str | float | None = None,
     part: str | None = None,
     technology: str | None = None,
@@ -56,6 +57,8 @@ def emit(
         "stream" (default) or "parallel".
     parallelism
         Products a cycle: a number or "full", and "LAYER=N" for single layers.
+    weights
+        "rom" (default) or "port", and "LAYER=port" for single layers: tables in the design, or arrays at ports of its top function.
     clock
         Period in nanoseconds.
     part, technology
@@ -76,6 +79,7 @@ def emit(
         target,
         io=io,
         parallelism=[str(entry) for entry in parallelism],
+        weights=weights,
         clock=None if clock is None else str(clock),
         part=part,
         technology=technology,

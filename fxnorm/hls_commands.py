@@ -20,6 +20,7 @@ from fxnorm.hls.cosim import cosim as run_cosim
 from fxnorm.hls.cosim_report import CosimReport, First
 from fxnorm.hls.design import make_design
 from fxnorm.hls.emit import FRAMES
+from fxnorm.hls.manifest import weight_ports
 from fxnorm.hls.names import project_name
 from fxnorm.hls.project import Project, check_folder
 from fxnorm.planning import storage
@@ -48,6 +49,7 @@ def emit(
     target: str,
     io: str | None,
     parallelism: tuple[str, ...],
+    weights: tuple[str, ...],
     clock: str | None,
     part: str | None,
     technology: str | None,
@@ -58,7 +60,9 @@ def emit(
     """`fxnorm emit`."""
     inputs, chosen = Inputs.split(given)
     inputs.check("emit")
-    choices = Choices.make(target, io=io, parallelism=parallelism, clock=clock, part=part, technology=technology)
+    choices = Choices.make(
+        target, io=io, parallelism=parallelism, weights=weights, clock=clock, part=part, technology=technology
+    )
     project_name(output)
     check_folder(output)
     count = frames or FRAMES
@@ -161,6 +165,7 @@ def project_record(project: Project, folder: str, estimates: NetworkEstimate) ->
             {"block": unit.name, "name": unit.layer.name, "op": unit.layer.op, "summary": unit.block.summary}
             for unit in design.units
         ],
+        "weights": weight_ports(design),
         "channels": [{"name": own.name, "depth": own.depth, "least": own.least} for own in design.channels],
         "estimates": estimates.record(),
     }

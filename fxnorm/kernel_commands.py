@@ -35,6 +35,7 @@ def kernel(
     target: str,
     io: str | None,
     parallelism: tuple[str, ...],
+    weight_storage: tuple[str, ...],
     clock: str | None,
     part: str | None,
     technology: str | None,
@@ -55,7 +56,9 @@ def kernel(
     numbers = read_sizes(kind, sizes)
     if weights is not None and not own.weighted:
         raise UsageError(f"--weights: kernel {kind} has none")
-    choices = Choices.make(target, io=io, parallelism=parallelism, clock=clock, part=part, technology=technology)
+    choices = Choices.make(
+        target, io=io, parallelism=parallelism, weights=weight_storage, clock=clock, part=part, technology=technology
+    )
     project_name(output)
     check_folder(output)
     with Delivery([path for path in (weights, data) if path is not None]) as delivery:

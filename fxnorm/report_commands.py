@@ -22,6 +22,7 @@ from fxnorm.report.text import printable
 from fxnorm.sweeping.store import OWN
 
 FORMATS: Final = ("html", "md")
+ENDINGS: Final = {"": "html", ".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}
 NEEDED: Final = {"altair": "altair", "vl_convert": "vl-convert-python"}
 """Modules that only charts need, and what they are installed as."""
 
@@ -55,7 +56,9 @@ def report(
         results = read(run)
         limits = criterion(results, asked)
         refuse_missing_labels(limits.limits, results.fp32 is not None or not results.done, run)
-        again = ["fxnorm", "report", run, *_words(asked), *([] if output is None else ["-o", output])]
+        kept = {"-o": output, "--format": format, "--plots": plots}
+        again = ["fxnorm", "report", run, *_words(asked)]
+        again += [word for name, value in kept.items() if value is not None for word in (name, value)]
         if parcel is not None:
             parcel.write(_text(kind, results, limits, again))
         written = 0 if folder is None else _draw(results, limits, folder, delivery)
@@ -86,7 +89,13 @@ def check_libraries() -> None:
 
 def _kind(output: str, format_: str | None) -> str:
     if format_ is None:
-        return "md" if output.lower().endswith((".md", ".markdown")) else "html"
+        ending = Path(output).suffix.lower()
+        if ending not in ENDINGS:
+            raise UsageError(
+                f"-o {output}: must end with .html or .md, or --format must say which of the two it is; "
+                "charts as PNG and SVG are what --plots DIR writes"
+            )
+        return ENDINGS[ending]
     if format_ not in FORMATS:
         raise UsageError(f"--format: must be one of {', '.join(FORMATS)}, not {format_!r}")
     return format_

@@ -14,10 +14,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class DaskCluster:
-    """A scheduler and its workers; as a context manager, they are ended."""
+    """A scheduler and its workers; as a context manager, they are ended.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    configuration
+        Of the scheduler, by the names that Dask's environment variables end with.
+    """
+
+    def __init__(self, folder: Path, **configuration: object) -> None:
         self.folder = folder
+        self.configuration = {"ALLOWED_FAILURES": 1, **configuration}
         folder.mkdir(parents=True, exist_ok=True)
         self.processes: list[subprocess.Popen[bytes]] = []
         file = folder / "scheduler.json"
@@ -58,7 +65,7 @@ class DaskCluster:
         environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
-            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+            **{f"DASK_DISTRIBUTED__SCHEDULER__{name}": str(value) for name, value in self.configuration.items()},
             "DASK_TEMPORARY_DIRECTORY": str(place),
         }
         with (place / "log").open("wb") as log:

@@ -75,7 +75,7 @@ class Terminal(io.StringIO):
 
 
 def test_the_quick_start_runs_and_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = re.findall(r"^    (fxnorm .*)$", page("README.md"), re.MULTILINE)
+    commands = re.findall(r"^    (fxnorm .*)$", page("README.md"), re.MULTILINE)[:4]
     assert [command.split()[1] for command in commands] == ["inspect", "simulate", "plan", "simulate"]
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
@@ -96,6 +96,21 @@ def test_the_quick_start_runs_and_prints_what_it_says(tmp_path: Path, monkeypatc
     assert lines[0] == lines[1]
     assert (tmp_path / "outputs.npz").exists()
     assert (tmp_path / "result.json").exists()
+
+
+@pytest.mark.slow
+def test_what_tells_how_many_bits_are_needed_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = re.findall(r"^    (fxnorm .*)$", page("README.md"), re.MULTILINE)[4:]
+    assert [command.split()[1] for command in commands] == ["sweep", "report", "simulate", "search"]
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        with redirect_stdout(Terminal()), pytest.raises(SystemExit) as done:
+            main(shlex.split(command)[1:])
+        assert done.value.code == 0
+    assert (tmp_path / "report.html").exists()
+    assert (tmp_path / "verdict.xml").exists()
+    assert len(list((tmp_path / "runs" / "search" / "plans").iterdir())) >= 1
 
 
 def test_the_columns_that_are_explained_are_those_that_are_printed() -> None:

@@ -40,6 +40,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("lone_kernels",),
     ("hls_commands", "plan_commands", "report_commands", "search_commands", "sweep_commands", "testing"),
     ("kernel_commands",),
+    ("cli_options",),
     ("cli",),
     ("",),
 )
@@ -49,7 +50,7 @@ KEPT_BY = {
     "onnx": {"graph", "runtime", "exact_onnx", "api"},
     "onnx_ir": {"graph"},
     "google": {"graph"},
-    "click": {"cli"},
+    "click": {"cli", "cli_options"},
     "fxpmath": {"fixed", "simulation"},
     "clang": {"hls"},
     "optuna": {"searching"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 from commandline import run
 
-from fxnorm.hls.build import FLAGS
+from fxnorm.hls.build import FLAGS, find_headers
 from fxnorm.hls.cosim import cosim
+from fxnorm.hls.dialect import DIALECTS
+from fxnorm.hls.static_check import check
 from fxnorm.hls.stored import StoredProject
-from fxnorm.lone_kernels import LONE_KERNELS
+from fxnorm.lone_kernels import FUNCTIONS, LONE_KERNELS
 
 KINDS = {
     "dense": ("--inputs", 5, "--outputs", 3),
@@ -198,3 +201,27 @@ def test_blocks_pass_their_testbench(arguments: tuple[object, ...], tmp_path: Pa
     report = cosim(tmp_path / "lone", layers=True, flags=quick)
     assert report.passed
     assert (report.frames, report.differing) == (50, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("hls4ml") is None, reason="the vendors' headers are needed")
+def test_nothing_in_blocks_that_hardware_has_not(tmp_path: Path) -> None:
+    """Every kind, on one target or the other; functions are tables, two of them will do."""
+    kinds = [kind for kind in LONE_KERNELS if kind not in FUNCTIONS or kind in {"gelu", "log"}]
+    for kind, target in zip(kinds, itertools.cycle(DIALECTS), strict=False):
+        folder = tmp_path / kind / "lone"
+        assert run(*words(kind, folder, "--target", target)).code == 0
+        root = folder / target / "src"
+        headers = find_headers(DIALECTS[target])
+        found = check(sorted(root.glob("*.cpp")), include=[root, folder / "sim"], system=[headers])
+        assert not found, "\n".join(map(str, found))
+
+
+def test_weights_of_a_block_through_a_port(tmp_path: Path) -> None:
+    done = run(*words("dense", tmp_path / "lone", "--weight-storage", "port", "--json", "-"))
+    assert done.code == 0, done.err
+    (port,) = done.json["weights"]
+    assert (port["port"], port["shape"], port["words"]) == ("w00", [3, 5], 15)
+    assert "const signed char w00[15]" in (tmp_path / "lone/catapult/src/lone.h").read_text()
+    done = run(*words("softmax", tmp_path / "other", "--weight-storage", "port"))
+    assert (done.code, "--weights port: the plan has no dense layer" in done.err) == (2, True)

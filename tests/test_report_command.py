@@ -108,6 +108,7 @@ def test_plots_are_files_with_an_index(swept, tmp_path):
         (("--format", "md"), "must be told what to write"),
         (("--plots", "plots", "--format", "md"), "--format goes with -o"),
         (("-o", "report.html", "--format", "pdf"), "--format: must be one of html, md, not 'pdf'"),
+        (("-o", "report.pdf"), "-o report.pdf: must end with .html or .md, or --format must say which"),
         (("-o", "none/report.html"), "there is no folder"),
         (("-o", "-"), "give -o a file name"),
         (("-o", "report.html", "--min-accuracy", "90"), "must be a share from 0 to 1, not 90"),
@@ -128,7 +129,7 @@ def test_what_makes_no_sense_is_refused(swept, tmp_path, monkeypatch, words, sai
 def test_files_of_the_run_are_not_overwritten(swept):
     before = tree(swept)
     for name in ("results.sqlite", "results.json", "results.csv", "lock"):
-        done = run("report", swept, "-o", swept / name)
+        done = run("report", swept, "-o", swept / name, "--format", "md")
         assert done.code == 2
         assert "must not be, nor lie in, what the command reads" in done.message
     assert tree(swept) == before

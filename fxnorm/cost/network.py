@@ -19,8 +19,9 @@ from fxnorm.hls.choices import STREAM, Choices
 from fxnorm.planning.plan import Plan
 
 SOURCES = (
-    "cycles = vectors · folds (FINN-R); the interval adds transfers that do not overlap; DSP = ⌈a/27⌉·⌈b/18⌉ above 10 bits; "
-    "RAMB18 by aspect ratio; FIFOs and flip-flops not included"
+    "cycles = vectors · folds (FINN-R, Blott et al. 2018); the interval adds transfers that do not overlap, and weights that come through "
+    "ports, a word a cycle; DSP = ⌈a/27⌉·⌈b/18⌉ above 10 bits (AMD UG579), LUTs below (FINN-R); RAMB18 by aspect ratio (AMD UG573); FIFOs, "
+    "flip-flops and bus adapters not included"
 )
 
 
@@ -191,7 +192,7 @@ def estimate_design(plan: Plan, choices: Choices) -> NetworkEstimate:
     if choices.io == STREAM:
         interval, first, latency = timing.interval, timing.first(), timing.latency()
     else:
-        interval = first = latency = sum(one.cycles for one in layers)
+        interval = first = latency = sum(one.load + one.cycles for one in (*fronts.values(), *own))
     return NetworkEstimate(layers, choices.io, interval, first, latency, resources, cost)
 
 
@@ -247,7 +248,7 @@ class _Timing:
 
     def add(self, own: Structure, inputs: Sequence[str | None], output: str) -> None:
         """Take a layer whose inputs are known."""
-        rate, start, arrival = own.interval, 0, 0
+        rate, start, arrival = own.interval, own.load, 0
         for index, name in enumerate(inputs):
             before, beats = self._rate[name], own.site.inputs[index].layout.beats
             # A beat comes at most every cycle, and no faster than the layers before let it.

@@ -15,6 +15,7 @@ from fxnorm.hls.choices import Choices
 from fxnorm.hls.folding import Folding, fold
 from fxnorm.hls.layout import image_values, layout
 from fxnorm.hls.names import layer_name, value_name
+from fxnorm.kernels.kernel import Kernel
 from fxnorm.planning.plan import Plan
 
 WORD: Format = Format(32, 32, False)
@@ -57,9 +58,15 @@ def sites(plan: Plan, choices: Choices) -> list[Site]:
             tuple(ports[name] for name in own.inputs),
             ports[own.output],
             choices.of_layer(name, generated),
+            _weighted(own.kernel) and choices.ported(name, generated),
         )
         for (name, generated), own in zip(names, plan.layers, strict=True)
     ]
+
+
+def _weighted(kernel: Kernel) -> bool:
+    entry = BLOCKS.get(type(kernel))
+    return entry is not None and entry.weighted
 
 
 def input_site(plan: Plan, name: str) -> Site:
@@ -83,12 +90,15 @@ class Structure:
         What a step works on: rows, windows or frames; see `fxnorm.hls.block`.
     folding
         Units at work.
+    load
+        Cycles in which its weights come through their port, a word each, before a frame.
     """
 
     site: Site
     path: Datapath
     style: Style
     folding: Folding
+    load: int = 0
 
     @classmethod
     def of(cls, site: Site, path: Datapath) -> Structure:
@@ -101,10 +111,11 @@ class Structure:
             block = entry.build(site).placed(site)
         except Refusal:
             return cls(site, path, Frame(), fold(path.outputs, path.inputs, site.parallelism))
+        load = 0 if block.weights is None else block.weights.size
         if getattr(block.style, "pipelined", False):
-            return cls(site, path, block.style, whole)
+            return cls(site, path, block.style, whole, load)
         single = Folding(1, 1, path.outputs, path.inputs)
-        return cls(site, path, block.style, getattr(block.view, "folding", single))
+        return cls(site, path, block.style, getattr(block.view, "folding", single), load)
 
     @property
     def kind(self) -> str:
@@ -127,6 +138,11 @@ class Structure:
 
         Where vectors follow one another at an interval of 1, only the slower one of work and transfers counts.
         """
+        return self.load + self._flow
+
+    @property
+    def _flow(self) -> int:
+        """Cycles of a frame without those of its weights' port."""
         output = self.site.output.layout
         match self.style:
             case Rows(streams=True, pipelined=pipelined):

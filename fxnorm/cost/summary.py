@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fxnorm.cost.network import estimate, plan_cost
+from fxnorm.cost.network import estimate
 from fxnorm.planning.plan import Plan
 from fxnorm.planning.price import rescale_cost
 
@@ -32,7 +32,8 @@ def summary(plan: Plan) -> dict[str, float]:
     UnsupportedError
         If a layer has integers that are wider than hardware has them.
     """
-    cost, design, rescale = plan_cost(plan), estimate(plan), rescale_cost(plan)
+    design, rescale = estimate(plan), rescale_cost(plan)
+    cost = design.cost
     adders = sum(bits * count for bits, count in cost.work.adders.items())
     found = (
         cost.multiplier_area + adders,

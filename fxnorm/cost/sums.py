@@ -12,6 +12,7 @@ from fxnorm.cost.work import BUFFER, NOTHING, WEIGHTS, Memory, Work, add, compar
 from fxnorm.engine.replay import Accumulator
 from fxnorm.hls.block import Port, Site, Sliding
 from fxnorm.hls.blocks.stage import Interval
+from fxnorm.hls.weight_port import port_bits
 from fxnorm.kernels.linear import Linear, Window
 from fxnorm.kernels.matmul import MatMul
 from fxnorm.kernels.pool import Pool, Reduce
@@ -26,7 +27,7 @@ def linear(site: Site) -> Datapath:
     assert isinstance(kernel, Linear)
     (port,) = site.inputs
     outputs = len(kernel.weights)
-    bits = held(kernel.weights)
+    bits = (port_bits(kernel.weights) if site.ported else None) or held(kernel.weights)
     how = Accumulator(kernel.accumulator, kernel.product_bits, kernel.product)
     accumulator = kernel.accumulator.width
     memories = [

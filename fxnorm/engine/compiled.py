@@ -1,7 +1,8 @@
 """Step-by-step accumulation, compiled: what `replay` does, in machine code.
 
 numba compiles each loop at its first use and keeps the result on disk. The innermost loop runs over outputs that lie side by side, so that
-the processor takes many of them at once.
+the processor takes many of them at once. numba widens 32 bits to 64 wherever it adds or multiplies; there the loops go back to the type of
+the accumulator, which holds every step, and counts of one row of additions take 32 bits.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from fxnorm.engine.intrinsics import as_type_of
 from fxnorm.engine.machine_code import compiled
 from fxnorm.fixed.format import Format, Overflow, Rounding
 
@@ -48,11 +50,13 @@ def saturate(
                 # A product of zero leaves an accumulator that is in range as it is.
                 if factor != 0:
                     column = right[k]
+                    lost = np.int32(0)
                     for n in range(row.shape[0]):
-                        exact = row[n] + factor * column[n]
+                        exact = as_type_of(row[n] + factor * column[n], low)
                         held = min(max(exact, low), high)
-                        count += exact != held
+                        lost = np.int32(lost + (exact != held))
                         row[n] = held
+                    count += int(lost)
     return count
 
 
@@ -78,11 +82,13 @@ def wrap(
                 factor = left[m, k]
                 if factor != 0:
                     column = right[k]
+                    lost = np.int32(0)
                     for n in range(row.shape[0]):
-                        exact = row[n] + factor * column[n]
-                        held = ((exact - low) & mask) + low
-                        count += exact != held
+                        exact = as_type_of(row[n] + factor * column[n], low)
+                        held = as_type_of(((exact - low) & mask) + low, low)
+                        lost = np.int32(lost + (exact != held))
                         row[n] = held
+                    count += int(lost)
     return count
 
 

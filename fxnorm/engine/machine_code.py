@@ -12,7 +12,10 @@ from typing import Any, TypeVar, cast
 import numba
 from numba.core import caching
 
+from fxnorm.errors import UsageError
+
 F = TypeVar("F", bound=Callable[..., Any])
+_CONFIG: Any = numba.config
 _FILES: Any = caching.IndexDataCacheFile
 _FUNCTION: Any = caching.FunctionCache
 
@@ -28,9 +31,15 @@ def compiled_without_nan(function: F) -> F:
 
 
 def _compiled(function: F, **options: Any) -> F:
+    if _CONFIG.DISABLE_JIT:
+        # As Python they would take hours, numbers would not keep their types, and numba itself compiles nothing in this state.
+        raise UsageError(
+            "environment: loops over codes have to be compiled, which NUMBA_DISABLE_JIT turns off; unset it"
+        )
     dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
-    # Without a folder that can be written to, every process compiles for itself.
-    with contextlib.suppress(RuntimeError):
+    # Without a folder that can be written to, every process compiles for itself; so it does if another version of numba, whose cache has no
+    # public interface, should not have what is used here.
+    with contextlib.suppress(RuntimeError, AttributeError, TypeError):
         dispatcher._cache = _Cache(function)
     return cast(F, dispatcher)
 
@@ -45,7 +54,11 @@ class CacheFile(_FILES):  # type: ignore[misc]
     """
 
     def save(self, key: Any, data: Any) -> None:
-        """Keep one form."""
+        """Keep one form; where the disk is full, or no longer lets us, it is compiled again next time."""
+        with contextlib.suppress(OSError):
+            self._save(key, data)
+
+    def _save(self, key: Any, data: Any) -> None:
         digest = hashlib.sha256(repr((self._source_stamp, self._version, key)).encode()).hexdigest()
         base = self._index_name.removesuffix(".nbi")
         name = f"{base}.{digest[:32]}.nbc"

@@ -43,6 +43,7 @@ from fxnorm.hls.layout import Layout
 from fxnorm.hls.rom import Rom, literal, native_type, signed_bits, unsigned_literal
 from fxnorm.hls.site import Port, Site
 from fxnorm.hls.style import Axis, Frame, Rows, Sliding, Style
+from fxnorm.hls.weight_port import WeightPort
 
 __all__ = [
     "ACCUMULATOR",
@@ -57,6 +58,7 @@ __all__ = [
     "Site",
     "Sliding",
     "Style",
+    "WeightPort",
     "literal",
     "native_type",
     "signed_bits",
@@ -87,6 +89,8 @@ class Block:
         What the core works on.
     counters
         What it counts: of OVERFLOW, ACCUMULATOR and the names of inner stages, blanks as underscores.
+    weights
+        The port that its weights come through; None: they are tables.
     """
 
     template: str
@@ -94,6 +98,7 @@ class Block:
     view: Any
     style: Style
     counters: tuple[str, ...] = (OVERFLOW,)
+    weights: WeightPort | None = None
 
     def placed(self, site: Site) -> Block:
         """The block, with frames cut into rows where its values do not travel in the rows that it works on."""

@@ -24,9 +24,11 @@ from fxnorm.hls.cosim_report import CosimReport, FlavourReport, OutputReport, Sh
 from fxnorm.hls.dialect import DIALECTS, Dialect
 from fxnorm.hls.event_log import read_log, replay
 from fxnorm.hls.layer_trace import compare_layers, plan_codes, traced_frames
+from fxnorm.hls.manifest import MANIFEST
 from fxnorm.hls.shrink import shrink
 from fxnorm.hls.stored import StoredProject
 from fxnorm.hls.vectors import parse, text
+from fxnorm.kernels.linear import Linear
 
 Array = np.ndarray
 
@@ -102,8 +104,8 @@ def cosim(
             )
             job = _Job(stored, build, counters, expected if layers else None, traced)
             reports.append(job.run((*flags, *job.defines), jobs, progress, patience))
-    wrong = ""
-    if layers or any(target.differing for target in reports):
+    wrong = _wrong_weights(stored)
+    if not wrong and (layers or any(target.differing for target in reports)):
         expected = expected or plan_codes(stored, {port: stored.codes(port) for port in stored.inputs})
         wrong = _stale(stored, expected)
     return CosimReport(stored.name, stored.frames, tuple(reports), traced, wrong)
@@ -223,13 +225,36 @@ class _Job:
 
 
 def _write_vectors(folder: Path, stored: StoredProject, inputs: Mapping[str, Array]) -> None:
-    """Stimuli, and what the project's plan makes of them."""
+    """Stimuli, and what the project's plan makes of them; weights for ports as they are."""
     codes = plan_codes(stored, inputs)
     folder.mkdir(parents=True, exist_ok=True)
+    for port in stored.weights:
+        shutil.copyfile(stored.vectors / f"{port}.txt", folder / f"{port}.txt")
     for port, own in inputs.items():
         (folder / f"{port}.txt").write_bytes(text(own))
     for port, value in stored.plan.outputs.items():
         (folder / f"{port}.txt").write_bytes(text(codes[value]))
+
+
+def _wrong_weights(stored: StoredProject) -> str:
+    """The first word for a port of weights that is not the plan's; a wrong one may change no code of these frames."""
+    for port, block in stored.weights.items():
+        kernel = next((layer.kernel for layer in stored.plan.layers if layer.name == block), None)
+        if not isinstance(kernel, Linear):
+            return (
+                f"{MANIFEST}: {port} is the port of {block}, which has no weights in the plan; emit the project again"
+            )
+        held, wanted = stored.codes(port).reshape(-1), kernel.weights.reshape(-1)
+        if held.shape != wanted.shape:
+            return f"vectors/{port}.txt holds {held.size} words, and {block} has {wanted.size} weights; emit the project again"
+        wrong = np.flatnonzero(held != wanted)
+        if len(wrong):
+            index = int(wrong[0])
+            return (
+                f"vectors/{port}.txt does not hold the plan's weights of {block}: index {index}: {held[index]} instead of {wanted[index]}; "
+                "emit the project again"
+            )
+    return ""
 
 
 def _stale(stored: StoredProject, expected: Mapping[str, Array]) -> str:

@@ -189,7 +189,8 @@ class CosimReport:
     targets
         By target.
     vectors
-        What is wrong with the expected codes themselves; "" where nothing is, or where there was no reason to look.
+        What is wrong with the weights for ports, or with the expected codes themselves; "" where nothing is, or where there was no
+        reason to look.
     """
 
     project: str

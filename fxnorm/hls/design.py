@@ -9,7 +9,7 @@ from typing import Final
 
 from fxnorm.errors import UnsupportedError
 from fxnorm.hls import tokens
-from fxnorm.hls.block import Block, Port, Refusal, Rows, Site, Sliding
+from fxnorm.hls.block import Block, Port, Refusal, Rows, Site, Sliding, WeightPort
 from fxnorm.hls.blocks.catalog import BLOCKS
 from fxnorm.hls.choices import STREAM, Choices
 from fxnorm.hls.depths import find_depths
@@ -107,6 +107,11 @@ class Design:
         return self.choices.io == STREAM
 
     @cached_property
+    def weights(self) -> tuple[WeightPort, ...]:
+        """Ports of weights, in the order of their layers."""
+        return tuple(unit.block.weights for unit in self.units if unit.block.weights is not None)
+
+    @cached_property
     def counters(self) -> tuple[str, ...]:
         """Every counter: l03_linear_overflow."""
         return tuple(f"{unit.name}_{counter}" for unit in self.units for counter in unit.block.counters)
@@ -165,12 +170,11 @@ def make_design(plan: Plan, choices: Choices) -> Design:
     UnsupportedError
         If a kernel has no block, a block cannot have what the plan says, or a target has no word for a format; all such layers at once.
     UsageError
-        If `--parallelism` names a layer that is not there.
+        If `--parallelism` or `--weights` names a layer that is not there, or that has no weights.
     """
     plan = with_words(plan)
     ports = _ports(plan)
-    named = [(layer.name, layer_name(index, type(layer.kernel).kind)) for index, layer in enumerate(plan.layers)]
-    choices.check_layers(named)
+    check_choices(plan, choices)
     refusals = _format_refusals(plan, choices)
     built = []
     for index, layer in enumerate(plan.layers):
@@ -181,7 +185,8 @@ def make_design(plan: Plan, choices: Choices) -> Design:
             refusals.append(f"{where}: the kernel {type(layer.kernel).kind!r} has no hardware yet")
             continue
         inputs = tuple(ports[value] for value in layer.inputs)
-        site = Site(name, layer.kernel, inputs, ports[layer.output], choices.of_layer(layer.name, name))
+        ported = entry.weighted and choices.ported(layer.name, name)
+        site = Site(name, layer.kernel, inputs, ports[layer.output], choices.of_layer(layer.name, name), ported)
         try:
             built.append((site, entry.build(site).placed(site), layer))
         except Refusal as refusal:
@@ -189,6 +194,22 @@ def make_design(plan: Plan, choices: Choices) -> Design:
     if refusals:
         raise UnsupportedError(refusals, "layer{s} cannot be emitted")
     return _connected(plan, choices, ports, built)
+
+
+def check_choices(plan: Plan, choices: Choices) -> None:
+    """Refuse words about layers that are not there, or have not what the words are about.
+
+    Raises
+    ------
+    UsageError
+        Naming the pattern.
+    """
+    names = [(layer.name, layer_name(index, type(layer.kernel).kind)) for index, layer in enumerate(plan.layers)]
+    choices.check_layers(names)
+    entries = [BLOCKS.get(type(layer.kernel)) for layer in plan.layers]
+    choices.check_weights(
+        [own for own, entry in zip(names, entries, strict=True) if entry is not None and entry.weighted]
+    )
 
 
 def _ports(plan: Plan) -> dict[str, Port]:

@@ -84,6 +84,24 @@ class Dialect:
         """Pragmas that make registers of an array; Catapult does so by itself where loops over it are unrolled."""
         return (f"#pragma HLS ARRAY_PARTITION variable={variable} complete dim={dim}",) if self.vitis else ()
 
+    def registers_before(self, variable: str) -> tuple[str, ...]:
+        """Pragmas in front of an array of which many entries are used in one cycle."""
+        if self.vitis:
+            return ()
+        return (f'#pragma hls_resource {variable}:rsc variables="{variable}" map_to_module="[Register]"',)
+
+    def wide(self, variable: str, size: int, words: int, dim: int = 1) -> tuple[str, ...]:
+        """Pragmas that make so many neighbours of an array one word of a memory, or registers of all its entries."""
+        if words == size:
+            return self.partition(variable, dim)
+        if not self.vitis or words == 1:
+            return ()
+        return (f"#pragma HLS ARRAY_RESHAPE variable={variable} type=cyclic factor={words} dim={dim}",)
+
+    def inline(self) -> tuple[str, ...]:
+        """Pragmas at the start of a function that is no block of its own; Catapult does so by itself."""
+        return ("#pragma HLS INLINE",) if self.vitis else ()
+
     def before_block(self, *, top: bool = False) -> tuple[str, ...]:
         """Pragmas in front of a function that becomes a block of the hierarchy."""
         if self.vitis:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TypeAlias
 
-from fxnorm.hls.block import Axis, Port, Sliding
 from fxnorm.hls.layout import Layout
+from fxnorm.hls.site import Port
+from fxnorm.hls.style import Axis, Sliding
 
 Loop: TypeAlias = tuple[str, str, int]
 """Label, variable and count."""

@@ -14,7 +14,7 @@ from fxnorm.hls.site import Port
 from fxnorm.hls.vectors import Vectors
 
 MANIFEST: Final = "manifest.json"
-VERSION: Final = 2
+VERSION: Final = 3
 
 
 def make_manifest(
@@ -50,6 +50,7 @@ def make_manifest(
             for end in design.inputs
         ],
         "outputs": [{"port": end.name, "value": end.port.name, "name": end.original} for end in design.outputs],
+        "weights": weight_ports(design),
         "values": [_value(port, original, design, plan) for original, port in design.ports.items()],
         "layers": [
             {
@@ -72,6 +73,24 @@ def make_manifest(
         "estimates": dict(estimates) if estimates is not None else None,
         "files": {path: hashlib.sha256(content).hexdigest() for path, content in files.items()},
     }
+
+
+def weight_ports(design: Design) -> list[dict[str, Any]]:
+    """Which port of the top function holds which layer's weights, and in which order."""
+    return [
+        {
+            "port": port.name,
+            "block": unit.name,
+            "name": unit.layer.name,
+            "type": port.type,
+            "shape": list(port.shape),
+            "words": port.size,
+            "order": "row-major in the shape: output by output, one word a weight",
+            "file": f"vectors/{port.name}.txt",
+        }
+        for unit in design.units
+        if (port := unit.block.weights) is not None
+    ]
 
 
 def _value(port: Port, original: str, design: Design, plan: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ LONGEST: Final = 40
 _IDENTIFIER: Final = re.compile(r"[A-Za-z](?:_?[A-Za-z0-9])*", re.ASCII)
 _PART: Final = re.compile(r"[A-Za-z0-9](?:[-_.]?[A-Za-z0-9])*", re.ASCII)
 _CLOCK: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?", re.ASCII)
-_GENERATED: Final = re.compile(r"(?:fx|l\d|t\d|in\d|out\d|fork|sink|hls|ac|ap|ccs|mc|std)(?:_.*|\d.*)?", re.ASCII)
+_GENERATED: Final = re.compile(r"(?:fx|l\d|t\d|w\d|in\d|out\d|fork|sink|hls|ac|ap|ccs|mc|std)(?:_.*|\d.*)?", re.ASCII)
 
 
 def layer_name(index: int, kind: str) -> str:
@@ -27,6 +27,11 @@ def layer_name(index: int, kind: str) -> str:
 def value_name(index: int) -> str:
     """Name of a value: t07."""
     return f"t{index:02d}"
+
+
+def weights_name(layer: str) -> str:
+    """Name of the port that a layer's weights come through: w03, of l03_linear."""
+    return f"w{layer[1 : layer.index('_')]}"
 
 
 def check_name(name: str, where: str) -> str:
@@ -56,7 +61,7 @@ def project_name(folder: str | Path, where: str = "-o") -> str:
     return check_name(Path(folder).name, where)
 
 
-def check_part(part: str) -> str:
+def check_part(part: str, option: str = "--part", example: str = "xcu250-figd2104-2L-e") -> str:
     """An FPGA part or a technology library.
 
     Raises
@@ -66,8 +71,8 @@ def check_part(part: str) -> str:
     """
     if len(part) > 80 or not _PART.fullmatch(part):
         raise UsageError(
-            f"--part: must be letters, digits and single - _ . between them, at most 80, not {_shown(part)}; "
-            "for instance xcu250-figd2104-2L-e"
+            f"{option}: must be letters, digits and single - _ . between them, at most 80, not {_shown(part)}; "
+            f"for instance {example}"
         )
     return part
 

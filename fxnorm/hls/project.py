@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from fxnorm.errors import UsageError
 from fxnorm.hls.anonymous import anonymous
-from fxnorm.hls.block import Port
-from fxnorm.hls.design import Design, Terminal
+from fxnorm.hls.block import Port, Rows, Sliding
+from fxnorm.hls.design import Design, Terminal, Unit
 from fxnorm.hls.dialect import Dialect
 from fxnorm.hls.emitter import Emitter, include, template_folder
 from fxnorm.hls.float_words import word_limits
@@ -27,6 +27,8 @@ from fxnorm.planning.storage import files as plan_files
 _INCLUDE: Final = re.compile(rb'^#include "(fx_\w+\.h)"', re.MULTILINE)
 PLAN: Final = "plan"
 """Folder of the plan that a project carries, under generated names."""
+LEAST: Final = 256
+"""Entries up to which Catapult makes registers of an array unless it is told otherwise."""
 _OTHER_HEADERS: Final = frozenset({"fx_types_ac.h", "fx_types_ap.h", "fx_scverify.h", "fx_events.h", "hls_stream.h"})
 """Headers that are no primitives."""
 
@@ -141,6 +143,8 @@ def make_project(design: Design, name: str, vectors: Vectors, *, estimates: Mapp
             files[f"{dialect.name}/{path}"] = content
     for end, value in _ends(design):
         files[f"vectors/{end.name}.txt"] = text(vectors.codes[value])
+    for port in design.weights:
+        files[f"vectors/{port.name}.txt"] = text(port.values)
     counts = [vectors.count(index, own) for index, unit in enumerate(design.units) for own in unit.block.counters]
     files["vectors/counts.txt"] = "".join(f"{count}\n" for count in counts).encode()
     for own in design.ports.values():
@@ -165,6 +169,7 @@ def make_project(design: Design, name: str, vectors: Vectors, *, estimates: Mapp
         version=generator_version(),
         units=design.units,
         ends=(*design.inputs, *design.outputs),
+        weights=design.weights,
         words=[end.name for end in design.inputs if end.original in word_limits(design.plan)],
     )
     files = dict(sorted(files.items()))
@@ -190,6 +195,7 @@ class _Process:
 
     name: str
     wires: tuple[str, ...]
+    """Channels, and the port of its weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +222,13 @@ def _target_files(design: Design, name: str, dialect: Dialect) -> dict[str, byte
         "inputs": inputs,
         "outputs": outputs,
         "ends": [*inputs, *outputs],
+        "weights": design.weights,
         "counters": design.counters,
         "channels": design.channels,
         "forks": design.forks,
         "processes": _processes(design) if design.streams else [],
         "choices": design.choices,
+        "largest": _largest(design),
         "sources": _sources(design, name),
         "vectors": "." if dialect.vitis else "../vectors",
     }
@@ -253,6 +261,26 @@ def _target_files(design: Design, name: str, dialect: Dialect) -> dict[str, byte
     return files
 
 
+def _largest(design: Design) -> int:
+    """Entries of the largest array of registers."""
+    sizes = [LEAST]
+    for unit in design.units:
+        style = unit.block.style
+        if isinstance(style, Rows):
+            rows = [style.cut(port) for port in (*unit.site.inputs, unit.site.output)]
+            sizes += [own.row for own in rows if not design.streams or own.row <= own.lanes]
+        elif isinstance(style, Sliding):
+            channels = unit.site.inputs[0].shape[1]
+            sizes += [channels * style.taps, unit.site.output.shape[1]]
+            if design.streams and style.streams:
+                sizes.append(channels * style.plane[0].kernel * style.plane[1].reach)
+    return max(sizes)
+
+
+def _weights(unit: Unit) -> tuple[str, ...]:
+    return () if unit.block.weights is None else (unit.block.weights.name,)
+
+
 def _headers(files: Iterable[bytes]) -> list[str]:
     """Primitives that sources include, and those that these include in turn."""
     known = {path.name for path in (template_folder() / "include").glob("*.h")} - _OTHER_HEADERS
@@ -271,7 +299,7 @@ def _included(files: Iterable[bytes]) -> set[str]:
 def _processes(design: Design) -> list[_Process]:
     """Calls of the top function, a producer before its consumers."""
     waiting = [
-        *(_Process(unit.name, (*unit.sources, unit.target)) for unit in design.units),
+        *(_Process(unit.name, (*unit.sources, unit.target, *_weights(unit))) for unit in design.units),
         *(_Process(fork.name, (fork.source, *fork.targets)) for fork in design.forks),
     ]
     reads = {unit.name: unit.sources for unit in design.units} | {fork.name: (fork.source,) for fork in design.forks}

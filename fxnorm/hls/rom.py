@@ -57,6 +57,11 @@ class Rom:
         parts.append(("long long", f"_{count - 1}", top))
         return tuple(parts)
 
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(f"{self.name}{suffix}" for _, suffix, _ in self.words)
+
     def read(self, index: str) -> str:
         """C++ expression of an entry, an fx_int of `bits` bits."""
         if self.bits <= 64:

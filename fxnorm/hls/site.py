@@ -66,6 +66,8 @@ class Site:
         The values around it.
     parallelism
         Multiplications (or whatever the block's work is made of) a cycle that are wanted; None: all of them.
+    ported
+        Whether its weights come through a port of the design.
     """
 
     name: str
@@ -73,3 +75,4 @@ class Site:
     inputs: tuple[Port, ...]
     output: Port
     parallelism: int | None = 1
+    ported: bool = False

@@ -65,6 +65,7 @@ class StoredProject:
                 and isinstance(manifest["frames"], int)
                 and all(_named(manifest[f"{side}puts"], side, "port") for side in ("in", "out"))
                 and _named(manifest["values"], "t", "value", "02d")
+                and all(_is_port(port) for port in manifest["weights"])
                 and all(_is_layer(layer, index) for index, layer in enumerate(manifest["layers"]))
             )
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -99,6 +100,11 @@ class StoredProject:
     def outputs(self) -> list[str]:
         """Ports."""
         return [str(end["port"]) for end in self.manifest["outputs"]]
+
+    @property
+    def weights(self) -> dict[str, str]:
+        """Ports of weights, and the block of each."""
+        return {str(port["port"]): str(port["block"]) for port in self.manifest["weights"]}
 
     @property
     def vectors(self) -> Path:
@@ -158,6 +164,11 @@ def _named(entries: Any, prefix: str, key: str, spelling: str = "d") -> bool:
         entry[key] == f"{prefix}{index:{spelling}}" and isinstance(entry["name"], str)
         for index, entry in enumerate(entries)
     )
+
+
+def _is_port(port: Any) -> bool:
+    found = re.fullmatch(r"w(\d{2,})", port["port"], re.ASCII)
+    return found is not None and bool(re.fullmatch(rf"l{found[1]}_\w+", port["block"], re.ASCII))
 
 
 def _is_layer(layer: Any, index: int) -> bool:

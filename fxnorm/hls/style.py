@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from fxnorm.hls.layout import Layout
-from fxnorm.hls.site import Port
+from fxnorm.hls.site import Port, Site
 from fxnorm.kernels.linear import Window
 
 
@@ -32,6 +32,11 @@ class Rows:
     indexed: bool = False
     pipelined: bool = False
     streams: bool = True
+
+    @staticmethod
+    def interval(site: Site) -> int:
+        """Cycles from a row to the next where rows are pipelined: a stream gives and takes one beat a cycle."""
+        return max(port.layout.row_beats for port in (*site.inputs, site.output))
 
     def cut(self, port: Port) -> Layout:
         """Rows of a value, as the core takes them."""

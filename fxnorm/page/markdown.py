@@ -11,7 +11,7 @@ from fxnorm.page.results import Results
 from fxnorm.page.summary import summarize
 from fxnorm.page.tables import Table
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&]|:(?=//)|@(?=\w)|(?<=www)\.|^[-+](?=\s)|(?<=^\d)[.)])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&]|:(?=//)|@(?=\w)|(?<=www)\.|^[-+](?=\s)|(?<=^\d)[.)](?=\s|$))")
 
 
 def markdown(results: Results, limits: Criterion, again: Sequence[str] = ()) -> str:

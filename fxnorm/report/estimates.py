@@ -43,6 +43,6 @@ def print_estimates(out: Console, found: NetworkEstimate) -> None:
     print_line(
         out,
         "cycles: from one frame to the next; fill: to a layer's first output; area: Σ a·b of the multipliers' widths; "
-        "FIFOs and flip-flops are not included",
+        "formulas of FINN-R (Blott et al. 2018) and AMD UG573, UG574, UG579; FIFOs and flip-flops are not included",
         "dim",
     )

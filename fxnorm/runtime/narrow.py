@@ -27,6 +27,7 @@ from fxnorm.runtime.fast import Run
 from fxnorm.runtime.integer_stage import IntegerStage, does_nothing
 from fxnorm.runtime.layout import back, channels_first, channels_last, contiguous, memory_order
 from fxnorm.runtime.narrow_linear import in_plane, linear, pad, window_sums
+from fxnorm.runtime.replayed import replayed
 
 Array = np.ndarray
 Narrow = type[np.signedinteger[Any]]
@@ -50,7 +51,7 @@ def compiled(kernel: Kernel, inputs: Sequence[Format], output: Format) -> Run | 
     """
     match kernel:
         case Linear():
-            return linear(kernel, inputs[0])
+            return linear(kernel, inputs[0]) if kernel.exact else replayed(kernel, inputs[0])
         case Elementwise(function="add" | "mul"):
             return _elementwise(kernel)
         case ScaleAndShift():

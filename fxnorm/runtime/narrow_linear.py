@@ -20,13 +20,11 @@ from fxnorm.runtime.layout import channels_first, channels_last
 
 Array = np.ndarray
 
-_POINT = Window((1, 1), (1, 1), (1, 1), (0, 0), (0, 0))
+POINT = Window((1, 1), (1, 1), (1, 1), (0, 0), (0, 0))
 
 
 def linear(kernel: Linear, x: Format) -> Run | None:
-    """Fast form of a linear layer whose input's format is narrow; None where there is none."""
-    if not kernel.exact:
-        return None
+    """Fast form of an exact linear layer whose input's format is narrow; None where there is none."""
     if kernel.window is None:
         return _dense(kernel, x)
     window = in_plane(kernel.window)
@@ -93,7 +91,7 @@ def _dense(kernel: Linear, x_format: Format) -> Run | None:
     found = _Products.of(kernel, np.ascontiguousarray(kernel.weights.T), x_format)
     if found is None:
         return None
-    columns = Columns(_POINT, limbs_of(x_format), -x_format.min_code)
+    columns = Columns(POINT, limbs_of(x_format), -x_format.min_code)
     step = max(1, PIECE // max(found.taps * columns.limbs, 1))
 
     def run(inputs: Sequence[Array], tally: Tally) -> Array:

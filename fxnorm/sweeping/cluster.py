@@ -107,7 +107,7 @@ class Cluster:
         from fxnorm.sweeping.cluster_executor import ClusterExecutor
 
         self.crew()
-        self._check_versions()
+        self.check_versions()
         return ClusterExecutor(study, self)
 
     @property
@@ -174,24 +174,29 @@ class Cluster:
             )
         return self._crew
 
+    def look_again(self) -> None:
+        """Take nothing for granted about who is there."""
+        self._crew = []
+
     def send(self, contents: Mapping[str, bytes]) -> dict[str, Future]:
         """Bytes on every worker, each under a name that is new.
 
         Raises
         ------
         ConnectionError
-            If the scheduler is gone.
+            If the scheduler is gone, or all workers are.
         RunError
-            If they cannot be sent, though it is there.
+            If they cannot be sent, though somebody is there, or nobody has been there for too long.
         """
         names = {f"fxnorm-{name}-{uuid.uuid4().hex}": name for name in contents}
-        wait = 60 + sum(map(len, contents.values())) / 1e6  # a megabyte a second, at least
+        wait = self.patience + sum(map(len, contents.values())) / 1e6  # a megabyte a second, at least
         try:
             sent: dict[str, Future] = self.client.scatter(
                 {key: contents[name] for key, name in names.items()}, broadcast=True, timeout=wait
             )
         except (OSError, TimeoutError, KeyError, ValueError) as error:
-            if self.client.status != "running":
+            self.look_again()
+            if not self.crew_now():
                 raise ConnectionError(_first_line(error)) from None
             raise RunError(
                 f"--dask {self.address}: model and samples cannot be sent to the workers: {_first_line(error)}; {GOES_ON}"
@@ -208,14 +213,14 @@ class Cluster:
             f"but has {there}; install the same there"
         )
 
-    def missing(self, name: str) -> RunError:
-        """The error for a worker that lacks a package."""
-        return RunError(
-            f"--dask {self.address}: every worker must have fxnorm, but one has no package {name!r}; install it there"
-        )
+    def check_versions(self) -> None:
+        """Ask all workers what they have, by what Python itself has for it: they might not have fxnorm at all.
 
-    def _check_versions(self) -> None:
-        """Ask all workers what they have, by what Python itself has for it: they might not have fxnorm at all."""
+        Raises
+        ------
+        RunError
+            If one would not compute the same.
+        """
         from importlib.metadata import PackageNotFoundError, version
 
         wanted = decisive_versions()

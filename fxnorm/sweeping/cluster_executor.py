@@ -120,14 +120,15 @@ class ClusterExecutor:
                     one = asked.configuration
                     try:
                         yield one, self._outcome(asked)
-                    except _Lost as lost:
+                    except _Lost as error:
                         losses[one.id] += 1
                         if losses[one.id] >= LOSSES:
                             raise RunError(
                                 f"--dask {self.cluster.address}: {one.name} must be computed by some worker, but was lost {LOSSES} times "
-                                f"with those that had it ({lost}); {GOES_ON}"
+                                f"with those that had it ({error}); {GOES_ON}"
                             ) from None
                         self._sent.clear()
+                        self.cluster.look_again()
                         pending.append(one)
                 crew = self.cluster.crew_now()
         finally:
@@ -156,6 +157,8 @@ class ClusterExecutor:
         missing = {one.digest: one.content for one in contents if one.digest not in self._sent}
         if missing:
             self._sent.update(self.cluster.send(missing))
+            # Whoever has it now may have come later. Without fxnorm they would die of their first task, and nothing else would say why.
+            self.cluster.check_versions()
         return [self._sent[one.digest] for one in contents]
 
     def _submit(self, one: Configuration, ranges: Sent, count: int) -> _Running:
@@ -205,8 +208,6 @@ class ClusterExecutor:
                 f"--dask {cluster.address}: {name} must be computed by some worker, but {error.allowed_failures + 1} of them died while "
                 f"they did it, {error.last_worker.address} last; they may need more memory. {GOES_ON[0].upper()}{GOES_ON[1:]}"
             ) from None
-        except ModuleNotFoundError as error:
-            raise cluster.missing(error.name or "fxnorm") from None
         except (CancelledError, Stopped, OSError, TimeoutError) as error:
             raise _Lost(str(error).partition("\n")[0] or type(error).__name__) from None
         if isinstance(answer, OtherVersions):

@@ -85,12 +85,28 @@ def double(x):
     return x * 2
 
 
-def test_without_a_folder_to_write_to_a_function_is_compiled_all_the_same(monkeypatch):
+@pytest.mark.parametrize("error", [RuntimeError("no locator available"), AttributeError("another version of numba")])
+def test_without_a_folder_to_write_to_a_function_is_compiled_all_the_same(monkeypatch, error):
     def nowhere(self, function):
-        raise RuntimeError("no locator available")
+        raise error
 
     monkeypatch.setattr(machine_code._Cache, "__init__", nowhere)
     assert compiled(double)(21) == 42
+
+
+def test_without_a_compiler_simulations_are_refused(tmp_path):
+    """NUMBA_DISABLE_JIT, which people set while they look for a mistake in functions of their own."""
+    model = ROOT / "examples" / "digits_dense.onnx"
+    done = subprocess.run(
+        [sys.executable, "-m", "fxnorm.cli", "simulate", str(model), "--format", "q5.3"],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "NUMBA_DISABLE_JIT turns off; unset it" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 PROGRAM = """
@@ -143,3 +159,14 @@ def test_compiled_functions_are_found_on_disk(tmp_path):
         seen.append(tuple(map(int, done.stdout.split())))
     assert seen == [(0, 2), (2, 0)]
     assert np.all([path.stat().st_size for path in tmp_path.rglob("*.nbc")])
+
+
+def test_a_full_disk_costs_no_more_than_time(tmp_path, monkeypatch):
+    cache = CacheFile(str(tmp_path), "f", "stamp")
+
+    def full(self, name, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(CacheFile, "_save_data", full)
+    cache.save("int8", "code")
+    assert cache.load("int8") is None

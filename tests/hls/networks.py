@@ -21,7 +21,9 @@ class Network:
     model
         Its file.
     data
-        Labelled samples; None: random ones.
+        Labelled samples; None: numbers drawn from `range`.
+    range
+        Of the numbers that its inputs hold.
     frames
         Samples that are run.
     dense
@@ -30,6 +32,7 @@ class Network:
 
     model: Path
     data: Path | None = None
+    range: tuple[float, float] = (-1.0, 1.0)
     frames: int = FRAMES
     dense: bool = False
 
@@ -52,7 +55,7 @@ NETWORKS = (
     Network(EXAMPLES / "digits_instancenorm.onnx", DIGITS),
     Network(EXAMPLES / "digits_vit.onnx", DIGITS),
     Network(MODELS / "sww.onnx", MODELS / "sww_samples.npz"),
-    Network(MODELS / "dscnn.onnx"),
-    Network(MODELS / "ad_autoencoder.onnx", dense=True),
-    Network(MODELS / "resnet8.onnx"),
+    Network(MODELS / "dscnn.onnx", range=(-120.0, 30.0)),
+    Network(MODELS / "ad_autoencoder.onnx", range=(-80.0, 0.0), dense=True),
+    Network(MODELS / "resnet8.onnx", range=(0.0, 255.0)),
 )

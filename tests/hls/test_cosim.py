@@ -3,51 +3,34 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from emission import needs_gxx
+from planting import changed, compile_once, run
 from small_models import dense, samples
 from small_networks import plan_of, residual_plan
 
 from fxnorm.errors import PlanError, UsageError
 from fxnorm.hls import cosim as cosim_module
-from fxnorm.hls.build import FLAGS, find_headers
+from fxnorm.hls.build import find_headers
 from fxnorm.hls.choices import Choices
 from fxnorm.hls.cosim import cosim
-from fxnorm.hls.cosim_report import CosimReport
 from fxnorm.hls.design import make_design
 from fxnorm.hls.dialect import CATAPULT, VITIS
 from fxnorm.hls.emit import emit
 from fxnorm.hls.vectors import parse
 
-QUICK = tuple("-O0" if flag == "-O2" else flag for flag in FLAGS)
-
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("emitted") / "net"
     emit(residual_plan(), folder, Choices.make("catapult"), frames=4)
-    return folder
-
-
-@contextmanager
-def changed(path: Path, pattern: str, change: str) -> Iterator[None]:
-    """A file with one place of it changed."""
-    text = path.read_text()
-    other = re.sub(pattern, change, text, count=1)
-    assert other != text
-    path.write_text(other)
-    yield
-    path.write_text(text)
-
-
-def run(project: Path, **options: object) -> CosimReport:
-    return cosim(project, flags=QUICK, **options)  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch:
+        compile_once(patch, tmp_path_factory.mktemp("objects"))
+        yield folder
 
 
 @needs_gxx
@@ -108,7 +91,7 @@ def test_a_planted_fault_is_found_where_it_is(project: Path, plant: str) -> None
 @pytest.mark.slow
 def test_a_planted_code_is_the_vectors_fault(project: Path) -> None:
     with changed(project / "vectors/out0.txt", r"^-?\d+", "77"):
-        report = run(project)
+        report = run(project, layers=True)
     assert not report.passed
     assert report.differing == 2
     assert "vectors/out0.txt is not what the plan gives: frame 0, index 0: 77 instead of" in report.vectors
@@ -123,7 +106,7 @@ def test_a_planted_depth_is_a_deadlock(project: Path) -> None:
     deepest = max(design.channels, key=lambda own: own.least)
     for depth, passes in ((deepest.least - 1, False), (deepest.least, True)):
         with changed(project / "catapult/directives.tcl", rf"({deepest.name}:cns -FIFO_DEPTH )\d+", rf"\g<1>{depth}"):
-            report = run(project)
+            report = run(project, layers=True)
         assert report.differing == 0
         assert report.passed is passes
         said = report.targets[0].streams
@@ -158,7 +141,7 @@ def test_a_damaged_plan_is_named(project: Path) -> None:
 @pytest.mark.parametrize(
     ("pattern", "change"),
     [
-        ('"version": 2', '"version": 1'),
+        ('"version": 3', '"version": 1'),
         ('"port": "out0"', '"port": "../out0"'),
         ('"value": "t01"', '"value": "x"'),
         ('"block": "l00_linear"', '"block": "l00 linear"'),

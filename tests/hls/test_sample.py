@@ -6,11 +6,20 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
 from commandline import run
+from emission import needs_gxx
 from networks import ROOT
+from test_every_kernel import check_sources
 
 SAMPLE = ROOT / "hls_out" / "digits_conv"
 LARGEST = 300_000
+
+
+@needs_gxx
+@pytest.mark.parametrize("target", ["vitis", "catapult"])
+def test_nothing_in_the_sample_that_hardware_has_not(target: str) -> None:
+    check_sources(SAMPLE, target)
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -31,6 +31,7 @@ OPTIONS = {
     "unsigned": {"format": "uq4.4", "normalize": "none"},
     "mixed": {"format": "q5.3", "layers": ["conv:format=q6.10", "pooled:format=q1.5", "joined:format=q10.10"]},
     "wide": {"format": "q8.16"},
+    "limbs": {"format": "q16.16"},
     "accumulators": {"format": "q4.4", "accumulator": "q4.5:trn,wrap", "normalize": "none"},
     "affine": {"format": "q5.3", "normalize": "affine"},
     "affine wide": {"format": "uq4.11:rnd_conv,sat", "weight_format": "q2.9", "normalize": "affine"},

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -154,7 +154,10 @@ def test_a_worker_that_is_killed_costs_no_row_and_doubles_none(small: Small, alo
     other, wanted = here(small, **MANY)
     assert files(small.folder) == files(other.folder)
     assert len(found.rows) == len(wanted.rows) == 60
-    assert set(attempts(small.folder).values()) == {1}
+    begun = attempts(small.folder)
+    # Dask keeps one copy of what was sent, after a while, and where that was with the one who died, what was in flight is begun again.
+    assert set(begun.values()) <= {1, 2}
+    assert begun.total() <= 60 + 4
 
 
 @pytest.mark.slow
@@ -258,15 +261,56 @@ sys.meta_path.insert(0, Missing())
 
 
 @pytest.mark.slow
-def test_a_configuration_that_kills_its_workers(small: Small, alone: DaskCluster) -> None:
+def test_a_configuration_that_kills_its_worker(small: Small, tmp_path: Path) -> None:
+    # What was sent stays where it is, so that the one who is left has it too.
+    with DaskCluster(tmp_path / "dask", ALLOWED_FAILURES=0, ACTIVE_MEMORY_MANAGER__START=False) as cluster:
+        cluster.worker()
+        cluster.worker(preload=DEADLY)
+        with Cluster(cluster.address) as there:
+            while len(there.crew()) < 2:
+                time.sleep(0.1)
+            with pytest.raises(RunError, match=r"q\d\.\d .* must be computed by some worker, but 1 of them died"):
+                small.sweep(there, **MANY)  # type: ignore[arg-type]
+    kept = read(small.folder).rows
+    assert len(kept) < 60
+    small.sweep(**MANY)
+    whole = read(small.folder).rows
+    assert len(whole) == 60
+    assert [row for row in whole if row in kept] == list(kept)
+
+
+@pytest.mark.slow
+def test_what_is_lost_again_and_again_ends_the_sweep(
+    small: Small, alone: DaskCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_executor, "LOSSES", 2)
     alone.worker(preload=DEADLY)
-    alone.worker(preload=DEADLY)
-    with Cluster(alone.address, patience=20.0) as there:
-        while len(there.crew()) < 2:
-            time.sleep(0.1)
-        with pytest.raises(RunError, match=r"q\d\.\d .* must be computed by some worker, but 2 of them died"):
-            small.sweep(there, **MANY)  # type: ignore[arg-type]
+    send = Cluster.send
+
+    def sent(self: Cluster, contents: Mapping[str, bytes]) -> object:
+        alone.worker(preload=DEADLY)  # the next one, for when this one has died
+        return send(self, contents)
+
+    monkeypatch.setattr(Cluster, "send", sent)
+    with (
+        Cluster(alone.address) as there,
+        pytest.raises(
+            RunError, match=r"q\d\.\d must be computed by some worker, but (was lost 2 times|2 of them died)"
+        ),
+    ):
+        small.sweep(there, format="q3.3", normalize="pow2")  # type: ignore[arg-type]
     assert read(small.folder).rows == ()
+
+
+@pytest.mark.slow
+def test_all_workers_die_and_none_comes(small: Small, alone: DaskCluster) -> None:
+    only = alone.worker()
+    with Cluster(alone.address) as there:
+        there.crew()
+        there.patience = 1.0
+        with pytest.raises(RunError, match=r"has no workers, and none came within 1 s; .* Rows so far are kept"):
+            meddled(small, there, 5, lambda: end(only), **MANY)
+    assert 5 <= len(read(small.folder).rows) < 60
 
 
 @pytest.mark.slow
@@ -280,18 +324,26 @@ def test_workers_that_would_not_compute_the_same(
     assert "must have the versions of this machine, fxnorm " in done.message
     assert "but has fxnorm 0.0.7; install the same there" in done.message
     # One that comes after all others were asked says so with its first task.
-    monkeypatch.setattr(Cluster, "_check_versions", lambda self: None)
+    monkeypatch.setattr(Cluster, "check_versions", lambda self: None)
     with Cluster(alone.address) as there, pytest.raises(RunError, match=r"but has fxnorm 0\.0\.7"):
         small.sweep(there)  # type: ignore[arg-type]
     monkeypatch.undo()
     end(older)
-    alone.worker(preload=WITHOUT)
-    with Cluster(alone.address) as there:
-        with pytest.raises(RunError, match="but has fxnorm unknown"):
-            small.sweep(there)  # type: ignore[arg-type]
-        monkeypatch.setattr(Cluster, "_check_versions", lambda self: None)
-        with pytest.raises(RunError, match="every worker must have fxnorm, but one has no package 'fxnorm'"):
-            small.sweep(there)  # type: ignore[arg-type]
+    without = alone.worker(preload=WITHOUT)
+    with Cluster(alone.address) as there, pytest.raises(RunError, match="but has fxnorm unknown"):
+        small.sweep(there)  # type: ignore[arg-type]
+    assert read(small.folder).rows == ()
+    end(without)
+    sound = alone.worker()
+
+    def change() -> None:
+        end(sound)
+        alone.worker(preload=WITHOUT)
+
+    # Those who come after all others have gone are asked too.
+    with Cluster(alone.address) as there, pytest.raises(RunError, match="but has fxnorm unknown"):
+        meddled(small, there, 5, change)
+    assert len(read(small.folder).rows) >= 5
 
 
 @pytest.mark.slow

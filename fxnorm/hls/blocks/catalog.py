@@ -55,15 +55,18 @@ class Entry:
         Whether a kernel takes its values as images, channels of one pixel together.
     tied
         Whether inputs and output are best in one order: the kernel works element by element.
+    weighted
+        Whether it has weights that may come through a port.
     """
 
     build: Callable[[Site], Block]
     images: Callable[[Kernel], bool] = never
     tied: bool = False
+    weighted: bool = False
 
 
 BLOCKS: Final[dict[type[Kernel], Entry]] = {
-    Linear: Entry(linear.build, images=linear.slides),
+    Linear: Entry(linear.build, images=linear.slides, weighted=True),
     MatMul: Entry(matmul.build),
     Elementwise: Entry(elementwise.build, tied=True),
     Divide: Entry(divide.build, tied=True),

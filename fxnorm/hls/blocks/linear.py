@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from fxnorm.engine.replay import Accumulator
-from fxnorm.hls.block import ACCUMULATOR, OVERFLOW, Block, Rom, Rows, Site, Sliding, Style
+from fxnorm.hls.block import ACCUMULATOR, OVERFLOW, Block, Refusal, Rom, Rows, Site, Sliding, Style, WeightPort
 from fxnorm.hls.blocks.accumulator import Steps, accumulation
 from fxnorm.hls.blocks.stage import Interval, Stage, stage
+from fxnorm.hls.expressions import polynomial
 from fxnorm.hls.folding import Folding, fold
+from fxnorm.hls.weight_port import WIDEST, port_bits
 from fxnorm.kernels.kernel import Kernel
 from fxnorm.kernels.linear import Linear
 
@@ -27,6 +29,8 @@ class LinearView:
         Addends of an output.
     input_bits, product_bits, accumulator_bits
         Widths of signed integers that hold the input's codes, a product and the accumulator.
+    weight, x
+        Places of a product's factors.
     weights
         In the order in which they are needed: fold by fold, within it output by output.
     bias
@@ -44,6 +48,8 @@ class LinearView:
     input_bits: int
     product_bits: int
     accumulator_bits: int
+    weight: str
+    x: str
     weights: Rom
     bias: Rom
     starts: Rom | None
@@ -66,28 +72,42 @@ def build(site: Site) -> Block:
     inputs = weights.shape[1]
     folding = fold(outputs, inputs, site.parallelism)
     code = Interval.codes(port.format)
+    factor, bits = Interval(int(min(0, weights.min(initial=0))), int(max(0, weights.max(initial=0)))), None
+    if site.ported:
+        bits = port_bits(weights)
+        if bits is None:
+            raise Refusal(
+                f"its weights are wider than {WIDEST} bits, which no word of a port holds; leave out --weights port"
+            )
+        factor = Interval(-(1 << bits - 1), (1 << bits - 1) - 1)
+    product = code * factor
     steps, bias, accumulator = None, kernel.bias, _interval(kernel)
-    product = code * Interval(int(min(0, weights.min(initial=0))), int(max(0, weights.max(initial=0))))
+    if site.ported:
+        accumulator = _any_sum(product, inputs, bias)
     if not kernel.exact:
         how = Accumulator(kernel.accumulator, kernel.product_bits, kernel.product)
         steps, bias, accumulator = accumulation(how, product), how.start(kernel.bias), Interval.codes(how.format)
+    memory = Rom.of(site, "weights", _folded(weights, folding), bits)
     view = LinearView(
         folding=folding,
         inputs=inputs,
         input_bits=port.bits,
         product_bits=product.bits,
         accumulator_bits=accumulator.bits,
-        weights=Rom.of(site, "weights", _folded(weights, folding)),
+        weight=_sum(
+            ("step", folding.steps, folding.width), ("pe", folding.pe, folding.simd), ("simd", folding.simd, 1)
+        ),
+        x=_sum(("first_input", folding.columns, 1), ("simd", folding.simd, 1)),
+        weights=memory,
         bias=Rom.of(site, "bias", bias),
         starts=_starts(site, kernel, inputs),
         steps=steps,
         stage=stage(site, kernel.stage, accumulator),
     )
     counters = (OVERFLOW,) if kernel.exact else (OVERFLOW, ACCUMULATOR)
-    what = "dense layer" if kernel.window is None else f"convolution in {kernel.groups} group(s)"
-    return Block(
-        "linear", f"{what}: {inputs} inputs an output, {outputs} outputs", view, _style(site, kernel), counters
-    )
+    port_ = WeightPort.of(site, memory.name, kernel.weights, memory.bits, folding) if site.ported else None
+    summary = f"{_what(kernel)}: {inputs} inputs an output, {outputs} outputs"
+    return Block("linear", summary, view, _style(site, kernel, folding), counters, port_)
 
 
 def _interval(kernel: Linear) -> Interval:
@@ -96,10 +116,30 @@ def _interval(kernel: Linear) -> Interval:
     return Interval(max(-kernel.bound, format_.min_code), min(kernel.bound, format_.max_code))
 
 
-def _style(site: Site, kernel: Linear) -> Style:
+def _sum(*terms: tuple[str, int, int]) -> str:
+    """Place: variables that are not always 0, times their steps."""
+    return polynomial(*((name, step) for name, count, step in terms if count > 1))
+
+
+def _any_sum(product: Interval, inputs: int, bias: np.ndarray) -> Interval:
+    """What a sum of any products and one of the biases can be, on its way too: a port's weights may be any."""
+    low, high = int(bias.min(initial=0)), int(bias.max(initial=0))
+    return Interval(inputs * min(0, product.low) + min(0, low), inputs * max(0, product.high) + max(0, high))
+
+
+def _style(site: Site, kernel: Linear, folding: Folding) -> Style:
+    """Where one step does it all, rows and windows follow one another at an interval of 1."""
+    whole = folding.steps == 1
     if kernel.window is not None:
-        return Sliding.of(kernel.window, site.inputs[0].shape, kernel.padding)
-    return Rows()
+        return Sliding.of(kernel.window, site.inputs[0].shape, kernel.padding, pipelined=whole)
+    return Rows(pipelined=whole)
+
+
+def _what(kernel: Linear) -> str:
+    if kernel.window is None:
+        return "dense layer"
+    groups = f" in {kernel.groups} groups" if kernel.groups > 1 else ""
+    return f"{'x'.join(map(str, kernel.window.kernel))} convolution{groups}"
 
 
 def _starts(site: Site, kernel: Linear, inputs: int) -> Rom | None:

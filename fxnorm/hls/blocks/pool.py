@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fxnorm.hls.block import Block, Frame, Site, Sliding, literal
 from fxnorm.hls.blocks.stage import Interval, Stage, stage
 from fxnorm.hls.expressions import Loop, polynomial
+from fxnorm.hls.folding import Folding
 from fxnorm.kernels.kernel import Kernel
 from fxnorm.kernels.pool import Pool, Reduce
 
@@ -22,6 +23,8 @@ class PoolView:
         Whether the largest code of a window is taken; else their sum.
     channels, taps
         Sizes of a window.
+    folding
+        A channel a step, all its taps at a time.
     code_bits, bits
         Widths of signed integers that hold a code, and the maximum or sum.
     stage
@@ -31,6 +34,7 @@ class PoolView:
     maximum: bool
     channels: int
     taps: int
+    folding: Folding
     code_bits: int
     bits: int
     stage: Stage
@@ -93,7 +97,8 @@ def build(site: Site) -> Block:
     result = codes if maximum else codes * Interval(taps, taps) | codes
     made = stage(site, kernel.stage, result, place="pixel")
     style = Sliding.of(kernel.window, port.shape, kernel.padding, indexed=bool(made.roms))
-    view = PoolView(maximum, port.shape[1], taps, port.bits, result.bits, made)
+    channels = port.shape[1]
+    view = PoolView(maximum, channels, taps, Folding(1, taps, channels, 1), port.bits, result.bits, made)
     return Block("pool", f"{'maximum' if maximum else 'mean'} of {taps} taps", view, style)
 
 

@@ -11,7 +11,7 @@ add_files src/digits_conv_raw.cpp
 add_files -tb tb/digits_conv_tb.cpp -cflags "-Isrc"
 add_files -tb ../vectors/in0.txt
 add_files -tb ../vectors/out0.txt
-open_solution -reset solution1
+open_solution -reset -flow_target vivado solution1
 set_part xcu250-figd2104-2L-e
 create_clock -period 5ns
 csim_design

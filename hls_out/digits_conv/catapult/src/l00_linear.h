@@ -1,4 +1,4 @@
-// l00_linear: convolution in 1 group(s): 9 inputs an output, 8 outputs
+// l00_linear: 3x3 convolution: 9 inputs an output, 8 outputs
 #ifndef L00_LINEAR_H
 #define L00_LINEAR_H
 

@@ -5,7 +5,9 @@
 #include "fx_divide.h"
 #include "probes.h"
 
+// One window.
 static void l01_pool_core(const t01_t x0[32], t02_t y[8]) {
+  #pragma hls_pipeline_init_interval 1
   channels: for (int channel = 0; channel < 8; ++channel) {
     fx_int<8> acc = fx_code(x0[channel * 4]);
     #pragma hls_unroll yes
@@ -19,6 +21,7 @@ static void l01_pool_core(const t01_t x0[32], t02_t y[8]) {
   }
 }
 
+// Arrays: window by window.
 void l01_pool_array(const t01_t x0[512], t02_t y[128]) {
   outputs_h: for (int out_h = 0; out_h < 4; ++out_h) {
     outputs_w: for (int out_w = 0; out_w < 4; ++out_w) {
@@ -42,17 +45,20 @@ void l01_pool_array(const t01_t x0[512], t02_t y[128]) {
   FX_TRACE_ALL(t02, y, 128);
 }
 
+// Streams: pixels pass line buffers; where a window ends at a pixel, its output is written.
 #pragma hls_design
 void l01_pool(fx_channel<t01_beat>& x0, fx_channel<t02_beat>& y) {
   FX_PROCESS(l01_pool);
   // Rows of the padded image that went before, the oldest first.
   t01_t lines[1][8][8];
   // What the window sees: the rows of its taps, as many columns as it reaches over.
+  #pragma hls_resource seen:rsc variables="seen" map_to_module="[Register]"
   t01_t seen[2][2][8];
   int due_row = 1;
   rows: for (int row = 0; row < 8; ++row) {
     int due_column = 1;
     columns: for (int column = 0; column < 8; ++column) {
+      #pragma hls_resource newest:rsc variables="newest" map_to_module="[Register]"
       t01_t newest[8];
       const t01_beat read_token = x0.read();
       #pragma hls_unroll yes
@@ -76,7 +82,9 @@ void l01_pool(fx_channel<t01_beat>& x0, fx_channel<t02_beat>& y) {
         lines[0][column][channel] = newest[channel];
       }
       if (row == due_row && column == due_column) {
+        #pragma hls_resource window:rsc variables="window" map_to_module="[Register]"
         t01_t window[32];
+        #pragma hls_resource result:rsc variables="result" map_to_module="[Register]"
         t02_t result[8];
         #pragma hls_unroll yes
         gather: for (int channel = 0; channel < 8; ++channel) {

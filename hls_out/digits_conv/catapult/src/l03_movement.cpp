@@ -4,6 +4,7 @@
 #include "fx_arith.h"
 #include "probes.h"
 
+// Arrays: the whole frame.
 void l03_movement_array(const t03_t x0[64], t04_t y[64]) {
   #pragma hls_pipeline_init_interval 1
   move0: for (int i0 = 0; i0 < 64; ++i0) {
@@ -13,6 +14,7 @@ void l03_movement_array(const t03_t x0[64], t04_t y[64]) {
   FX_TRACE_ALL(t04, y, 64);
 }
 
+// Streams: a frame is read, computed and written.
 #pragma hls_design
 void l03_movement(fx_channel<t03_beat>& x0, fx_channel<t04_beat>& y) {
   FX_PROCESS(l03_movement);

@@ -4,12 +4,12 @@
 
 #include "fx_types.h"
 
-typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t00_t;
-typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t01_t;
-typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t02_t;
-typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t03_t;
-typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t04_t;
-typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t05_t;
+typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t00_t;  // q5.3, 1 x 1 x 8 x 8
+typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t01_t;  // q5.3, 1 x 8 x 8 x 8
+typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t02_t;  // q5.3, 1 x 8 x 4 x 4
+typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t03_t;  // q5.3, 1 x 16 x 2 x 2
+typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t04_t;  // q5.3, 1 x 64
+typedef ac_fixed<8,5,true,AC_RND,AC_SAT> t05_t;  // q5.3, 1 x 10
 
 struct t00_beat {
   t00_t lane[1];

@@ -43,7 +43,7 @@ static bool fx_read_frames(const std::string& path, long size, fx_frames_t& code
   std::fclose(file);
   const long count = static_cast<long>(codes.size());
   if (!whole || count == 0 || count % size != 0 || (frames >= 0 && count / size != frames)) {
-    std::fprintf(stderr, "%s: must hold the same number of frames of %ld integers as the other files\n", path.c_str(), size);
+    std::fprintf(stderr, "%s: must hold %ld frame(s) of %ld integers\n", path.c_str(), frames < 0 ? 1 : frames, size);
     return false;
   }
   frames = count / size;

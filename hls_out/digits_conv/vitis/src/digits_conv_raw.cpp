@@ -9,9 +9,8 @@
 
 void digits_conv_raw(const signed char in0[64], signed char out0[10]) {
   t00_t t00[64];
-read_in0:
-  for (int place = 0; place < 64; ++place) {
-    fx_set(t00[place], (long long)in0[place]);
+  read_in0: for (int place = 0; place < 64; ++place) {
+    fx_set(t00[place], static_cast<long long>(in0[place]));
   }
   t01_t t01[512];
   l00_linear_array(t00, t01);
@@ -23,8 +22,7 @@ read_in0:
   l03_movement_array(t03, t04);
   t05_t t05[10];
   l04_linear_array(t04, t05);
-write_out0:
-  for (int place = 0; place < 10; ++place) {
-    out0[place] = fx_code(t05[place]).to_int64();
+  write_out0: for (int place = 0; place < 10; ++place) {
+    out0[place] = static_cast<signed char>(fx_code(t05[place]).to_int64());
   }
 }

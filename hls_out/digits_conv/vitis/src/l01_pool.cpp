@@ -5,8 +5,11 @@
 #include "fx_divide.h"
 #include "probes.h"
 
+// One window.
 static void l01_pool_core(const t01_t x0[32], t02_t y[8]) {
+  #pragma HLS INLINE
   channels: for (int channel = 0; channel < 8; ++channel) {
+  #pragma HLS PIPELINE II=1
     fx_int<8> acc = fx_code(x0[channel * 4]);
     taps: for (int tap = 0; tap < 3; ++tap) {
     #pragma HLS UNROLL
@@ -19,6 +22,7 @@ static void l01_pool_core(const t01_t x0[32], t02_t y[8]) {
   }
 }
 
+// Arrays: window by window.
 void l01_pool_array(const t01_t x0[512], t02_t y[128]) {
   outputs_h: for (int out_h = 0; out_h < 4; ++out_h) {
     outputs_w: for (int out_w = 0; out_w < 4; ++out_w) {
@@ -42,10 +46,13 @@ void l01_pool_array(const t01_t x0[512], t02_t y[128]) {
   FX_TRACE_ALL(t02, y, 128);
 }
 
+// Streams: pixels pass line buffers; where a window ends at a pixel, its output is written.
 void l01_pool(fx_channel<t01_beat>& x0, fx_channel<t02_beat>& y) {
   FX_PROCESS(l01_pool);
   // Rows of the padded image that went before, the oldest first.
   t01_t lines[1][8][8];
+  #pragma HLS ARRAY_PARTITION variable=lines complete dim=1
+  #pragma HLS ARRAY_RESHAPE variable=lines type=cyclic factor=8 dim=3
   // What the window sees: the rows of its taps, as many columns as it reaches over.
   t01_t seen[2][2][8];
   #pragma HLS ARRAY_PARTITION variable=seen complete dim=0
@@ -54,6 +61,7 @@ void l01_pool(fx_channel<t01_beat>& x0, fx_channel<t02_beat>& y) {
     int due_column = 1;
     columns: for (int column = 0; column < 8; ++column) {
       t01_t newest[8];
+      #pragma HLS ARRAY_PARTITION variable=newest complete dim=0
       const t01_beat read_token = x0.read();
       read_lanes: for (int lane = 0; lane < 8; ++lane) {
       #pragma HLS UNROLL
@@ -77,7 +85,9 @@ void l01_pool(fx_channel<t01_beat>& x0, fx_channel<t02_beat>& y) {
       }
       if (row == due_row && column == due_column) {
         t01_t window[32];
+        #pragma HLS ARRAY_PARTITION variable=window complete dim=0
         t02_t result[8];
+        #pragma HLS ARRAY_PARTITION variable=result complete dim=0
         gather: for (int channel = 0; channel < 8; ++channel) {
         #pragma HLS UNROLL
           gather_rows: for (int tap_h = 0; tap_h < 2; ++tap_h) {

@@ -1,9 +1,10 @@
-// l02_linear: convolution in 1 group(s): 72 inputs an output, 16 outputs
+// l02_linear: 3x3 convolution: 72 inputs an output, 16 outputs
 #include "l02_linear.h"
 
 #include "fx_arith.h"
 #include "probes.h"
 
+// Weights in the order of the steps: 1 output(s) by 1 addend(s) each.
 static const signed char l02_linear_weights[1152] = {
   -3, 61, 83, 25, -36, -10, -13, -23, -28, -111, 15, 35, -31, 17, -28, 46, -36, 33, 36, 2, -45, -8, 27, -12,
   -46, -34, 23, -38, 30, -3, -31, 34, 57, 41, 11, 15, 15, 8, -47, -29, -23, -38, 5, -69, -16, 18, 22, -22, 33,
@@ -52,16 +53,21 @@ static const signed char l02_linear_weights[1152] = {
   -34, -18, -26, -33, -35, 7, 24, -12, -7, 38, 50, -6, -10, -15, -14, -17, 19, -10, 36, -10, 39, -17, -21,
   -44, 14, -14, -22, -35, 43, 5, 19, 7, 4, -40, -46, -40, 57, 42, 25, -74, 3,
 };
+// What each output's sum starts at.
 static const short l02_linear_bias[16] = {
   3918, 4403, -1717, -403, -1906, 3864, -673, -5330, -4252, 6557, 3180, 3493, -1130, 421, 3186, 1107,
 };
+// Places by which each output's sum is moved up, so that all are rounded at one place.
 static const signed char l02_linear_shift[16] = {
   1, 1, 1, 0, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1,
 };
+
+// One window.
 static void l02_linear_core(const t02_t x0[72], t03_t y[16]) {
+  #pragma HLS INLINE
   // 1152 steps of 1 product(s): 1 output(s) and 1 addend(s) of each at a time.
   fx_int<19> sum[1];
-  #pragma HLS ARRAY_PARTITION variable=sum complete dim=1
+  #pragma HLS ARRAY_PARTITION variable=sum complete dim=0
   int first_output = 0;
   int first_input = 0;
   folds: for (int step = 0; step < 1152; ++step) {
@@ -73,8 +79,8 @@ static void l02_linear_core(const t02_t x0[72], t03_t y[16]) {
       if (first_input != 0) total = sum[pe];
       addends: for (int simd = 0; simd < 1; ++simd) {
       #pragma HLS UNROLL
-        const fx_int<8> x = fx_code(x0[first_input + simd]);
-        const fx_int<8> weight = fx_int<8>(l02_linear_weights[(step * 1 + pe) * 1 + simd]);
+        const fx_int<8> x = fx_code(x0[first_input]);
+        const fx_int<8> weight = fx_int<8>(l02_linear_weights[step]);
         total = total + x * weight;
       }
       sum[pe] = total;
@@ -94,6 +100,7 @@ static void l02_linear_core(const t02_t x0[72], t03_t y[16]) {
   }
 }
 
+// Arrays: window by window.
 void l02_linear_array(const t02_t x0[128], t03_t y[64]) {
   outputs_h: for (int out_h = 0; out_h < 2; ++out_h) {
     outputs_w: for (int out_w = 0; out_w < 2; ++out_w) {
@@ -121,10 +128,13 @@ void l02_linear_array(const t02_t x0[128], t03_t y[64]) {
   FX_TRACE_ALL(t03, y, 64);
 }
 
+// Streams: pixels pass line buffers; where a window ends at a pixel, its output is written.
 void l02_linear(fx_channel<t02_beat>& x0, fx_channel<t03_beat>& y) {
   FX_PROCESS(l02_linear);
   // Rows of the padded image that went before, the oldest first.
   t02_t lines[2][6][8];
+  #pragma HLS ARRAY_PARTITION variable=lines complete dim=1
+  #pragma HLS ARRAY_RESHAPE variable=lines type=cyclic factor=8 dim=3
   // What the window sees: the rows of its taps, as many columns as it reaches over.
   t02_t seen[3][3][8];
   #pragma HLS ARRAY_PARTITION variable=seen complete dim=0
@@ -133,6 +143,7 @@ void l02_linear(fx_channel<t02_beat>& x0, fx_channel<t03_beat>& y) {
     int due_column = 2;
     columns: for (int column = 0; column < 6; ++column) {
       t02_t newest[8];
+      #pragma HLS ARRAY_PARTITION variable=newest complete dim=0
       if (row >= 1 && row < 5 && column >= 1 && column < 5) {
         const t02_beat read_token = x0.read();
         read_lanes: for (int lane = 0; lane < 8; ++lane) {
@@ -140,10 +151,10 @@ void l02_linear(fx_channel<t02_beat>& x0, fx_channel<t03_beat>& y) {
           newest[lane] = read_token.lane[lane];
         }
       } else {
-      pad: for (int channel = 0; channel < 8; ++channel) {
-      #pragma HLS UNROLL
-        fx_set(newest[channel], fx_int<1>(0));
-      }
+        pad: for (int channel = 0; channel < 8; ++channel) {
+        #pragma HLS UNROLL
+          fx_set(newest[channel], fx_int<1>(0));
+        }
       }
       shift: for (int channel = 0; channel < 8; ++channel) {
       #pragma HLS UNROLL
@@ -167,7 +178,9 @@ void l02_linear(fx_channel<t02_beat>& x0, fx_channel<t03_beat>& y) {
       }
       if (row == due_row && column == due_column) {
         t02_t window[72];
+        #pragma HLS ARRAY_PARTITION variable=window complete dim=0
         t03_t result[16];
+        #pragma HLS ARRAY_PARTITION variable=result complete dim=0
         gather: for (int channel = 0; channel < 8; ++channel) {
         #pragma HLS UNROLL
           gather_rows: for (int tap_h = 0; tap_h < 3; ++tap_h) {

@@ -1,4 +1,4 @@
-// l02_linear: convolution in 1 group(s): 72 inputs an output, 16 outputs
+// l02_linear: 3x3 convolution: 72 inputs an output, 16 outputs
 #ifndef L02_LINEAR_H
 #define L02_LINEAR_H
 

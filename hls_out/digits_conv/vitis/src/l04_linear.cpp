@@ -4,6 +4,7 @@
 #include "fx_arith.h"
 #include "probes.h"
 
+// Weights in the order of the steps: 1 output(s) by 1 addend(s) each.
 static const signed char l04_linear_weights[640] = {
   -6, 0, 12, 16, 6, -21, -18, -13, 3, -20, 0, 27, -14, -43, -15, 12, -11, -14, -43, -32, 1, 10, 27, 1, -14,
   -49, 17, 37, -16, 2, -26, -14, -23, -43, -18, -21, 5, -29, -6, -17, 5, 44, 26, -13, -28, 12, 2, -3, -13,
@@ -32,16 +33,21 @@ static const signed char l04_linear_weights[640] = {
   35, -17, 21, 11, -14, 19, -7, 24, 13, -42, -24, -53, 20, 6, -10, -36, -37, -15, 27, 45, -1, -57, -7, 10, 15,
   -58, -16, -3, 21, -82, -12, -53, 48, -3, 6, -19, -27, -36, -7, 30, -38, -4, -3, -27, 36, -7,
 };
+// What each output's sum starts at.
 static const short l04_linear_bias[10] = {
   -55, 90, -421, -35, -234, -164, 122, -185, 61, 79,
 };
+// Places by which each output's sum is moved up, so that all are rounded at one place.
 static const signed char l04_linear_shift[10] = {
   1, 1, 0, 0, 1, 1, 1, 0, 1, 1,
 };
+
+// One row.
 static void l04_linear_core(const t04_t x0[64], t05_t y[10]) {
+  #pragma HLS INLINE
   // 640 steps of 1 product(s): 1 output(s) and 1 addend(s) of each at a time.
   fx_int<19> sum[1];
-  #pragma HLS ARRAY_PARTITION variable=sum complete dim=1
+  #pragma HLS ARRAY_PARTITION variable=sum complete dim=0
   int first_output = 0;
   int first_input = 0;
   folds: for (int step = 0; step < 640; ++step) {
@@ -53,8 +59,8 @@ static void l04_linear_core(const t04_t x0[64], t05_t y[10]) {
       if (first_input != 0) total = sum[pe];
       addends: for (int simd = 0; simd < 1; ++simd) {
       #pragma HLS UNROLL
-        const fx_int<8> x = fx_code(x0[first_input + simd]);
-        const fx_int<8> weight = fx_int<8>(l04_linear_weights[(step * 1 + pe) * 1 + simd]);
+        const fx_int<8> x = fx_code(x0[first_input]);
+        const fx_int<8> weight = fx_int<8>(l04_linear_weights[step]);
         total = total + x * weight;
       }
       sum[pe] = total;
@@ -73,6 +79,7 @@ static void l04_linear_core(const t04_t x0[64], t05_t y[10]) {
   }
 }
 
+// Arrays: row by row.
 void l04_linear_array(const t04_t x0[64], t05_t y[10]) {
   t04_t row0[64];
   t05_t result[10];
@@ -86,11 +93,14 @@ void l04_linear_array(const t04_t x0[64], t05_t y[10]) {
   FX_TRACE_ALL(t05, y, 10);
 }
 
+// Streams: a row is read, computed and written.
 void l04_linear(fx_channel<t04_beat>& x0, fx_channel<t05_beat>& y) {
   FX_PROCESS(l04_linear);
   rows: for (int row = 0; row < 1; ++row) {
     t04_t row0[64];
+    #pragma HLS ARRAY_PARTITION variable=row0 complete dim=0
     t05_t result[10];
+    #pragma HLS ARRAY_PARTITION variable=result complete dim=0
     const t04_beat read0_token = x0.read();
     read0_lanes: for (int lane = 0; lane < 64; ++lane) {
     #pragma HLS UNROLL
