@@ -21,7 +21,7 @@ class Effort:
     Attributes
     ----------
     runs
-        Of each side, after two that warm up.
+        Of each side at least, after two that warm up.
     share
         Of the samples that a full run takes.
     quick
@@ -41,6 +41,8 @@ class Effort:
         return Effort(min(self.runs, runs), self.share, self.quick)
 
 
+LEAST = 0.5
+"""Seconds for which two pieces of work take turns, however quick they are."""
 FULL = Effort()
 QUICK = Effort(1, 0.02, True)
 
@@ -120,14 +122,18 @@ def median(work: Work, effort: Effort) -> float:
 
 
 def in_turn(ours: Work, theirs: Work, effort: Effort) -> tuple[float, float]:
-    """Median seconds of two pieces of work that take turns, so that a busy machine slows both; two rounds warm up (one in a trial)."""
+    """Median seconds of two pieces of work that take turns, so that a busy machine slows both.
+
+    Two rounds warm up (one in a trial); quick work is repeated for half a second, so that its median stays where it is.
+    """
     times: tuple[list[float], list[float]] = ([], [])
-    warm = 1 if effort.quick else 2
-    for round_ in range(effort.runs + warm):
-        for work, taken in zip((ours, theirs), times, strict=True):
-            one = seconds(work)
-            if round_ >= warm:
-                taken.append(one)
+    for _ in range(1 if effort.quick else 2):
+        ours()
+        theirs()
+    begun = time.perf_counter()
+    while len(times[0]) < effort.runs or (not effort.quick and time.perf_counter() - begun < LEAST):
+        times[0].append(seconds(ours))
+        times[1].append(seconds(theirs))
     return statistics.median(times[0]), statistics.median(times[1])
 
 

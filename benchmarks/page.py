@@ -62,9 +62,9 @@ def page(parts: Sequence[Part], effort: Effort, taken: float) -> str:
     text = [
         "# Benchmarks",
         "",
-        f"Produced by `make bench` in one run of {taken / 60:.0f} minutes. Times are medians of {effort.runs} runs (of five where work is "
-        "slow), after two that warm up; both sides take turns on the same cores. fxnorm runs with all its counters: overflows, codes at "
-        "the ends of the format, smallest and largest codes, additions. A ratio is fxnorm's figure over the other's.",
+        f"Produced by `make bench` in one run of {taken / 60:.0f} minutes. Times are medians of at least {effort.runs} runs (five where "
+        "work is slow), after two that warm up; both sides take turns on the same cores. fxnorm runs with all its counters: overflows, "
+        "codes at the ends of the format, smallest and largest codes, additions. A ratio is fxnorm's figure over the other's.",
         "",
         f"Machine: {machine()}.",
         "",

@@ -147,12 +147,16 @@ class Structure:
         match self.style:
             case Rows(streams=True, pipelined=pipelined):
                 beats = [port.layout.row_beats for port in (*self.site.inputs, self.site.output)]
-                return output.rows * max(1, *beats) if pipelined else self.cycles + output.rows * sum(beats)
+                return (
+                    output.rows * self.style.interval(self.site)
+                    if pipelined
+                    else self.cycles + output.rows * sum(beats)
+                )
             case Sliding(streams=True, pipelined=pipelined):
                 own = self.site.inputs[0].layout
                 places = own.outer * math.prod(axis.padded for axis in self.style.axes)
                 scan = places * own.row_beats
-                return max(scan, output.beats) if pipelined else self.cycles + scan + output.beats
+                return places * self.style.interval(self.site) if pipelined else self.cycles + scan + output.beats
         return self.cycles + sum(port.layout.beats for port in (*self.site.inputs, self.site.output))
 
     def needed(self, index: int) -> int:

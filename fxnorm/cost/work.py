@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, Final, Self
 
 Widths = tuple[int, ...]
@@ -18,18 +18,24 @@ class Additive:
     """Dataclasses of mappings and numbers that are added field by field, and multiplied by integers."""
 
     def __add__(self, other: Self) -> Self:
-        parts = [(getattr(self, own.name), getattr(other, own.name)) for own in fields(self)]  # type: ignore[arg-type]
-        return type(self)(*(_sum(one, two) for one, two in parts))
+        return type(self)(*(_sum(getattr(self, name), getattr(other, name)) for name in _names(type(self))))  # type: ignore[arg-type]
 
     def __mul__(self, times: int) -> Self:
-        parts = (getattr(self, own.name) for own in fields(self))  # type: ignore[arg-type]
-        return type(self)(*(_times(part, times) for part in parts))
+        return type(self)(*(_times(getattr(self, name), times) for name in _names(type(self))))  # type: ignore[arg-type]
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(own.name for own in fields(kind))
 
 
 def _sum(one: Any, two: Any) -> Any:
-    if isinstance(one, Mapping):
-        return dict(sorted((Counter(one) + Counter(two)).items()))
-    return one + two
+    if not isinstance(one, Mapping):
+        return one + two
+    merged = dict(one)
+    for widths, count in two.items():
+        merged[widths] = merged.get(widths, 0) + count
+    return {widths: merged[widths] for widths in sorted(merged) if merged[widths] > 0}
 
 
 def _times(part: Any, times: int) -> Any:

@@ -11,6 +11,11 @@ from fxnorm.hls.site import Port, Site
 from fxnorm.kernels.linear import Window
 
 
+def _widest(site: Site) -> int:
+    """Beats of the longest row or pixel: a stream gives and takes one of them a cycle."""
+    return max(port.layout.row_beats for port in (*site.inputs, site.output))
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Row by row, independently.
@@ -35,8 +40,8 @@ class Rows:
 
     @staticmethod
     def interval(site: Site) -> int:
-        """Cycles from a row to the next where rows are pipelined: a stream gives and takes one beat a cycle."""
-        return max(port.layout.row_beats for port in (*site.inputs, site.output))
+        """Cycles from a row to the next where rows are pipelined."""
+        return _widest(site)
 
     def cut(self, port: Port) -> Layout:
         """Rows of a value, as the core takes them."""
@@ -127,6 +132,11 @@ class Sliding:
         )
         axes = tuple(Axis(*entry) for entry in sizes)
         return cls(axes, window, padding, indexed, pipelined, streams=len(axes) <= 2)
+
+    @staticmethod
+    def interval(site: Site) -> int:
+        """Cycles from a pixel to the next where pixels are pipelined."""
+        return _widest(site)
 
     @property
     def taps(self) -> int:

@@ -176,7 +176,7 @@ def build(dialect: str, cases: Sequence[Case], folder: Path, *options: str) -> P
     if compiler is None:
         pytest.skip("g++ not found")
     source, program = write(dialect, cases, folder), folder / f"{dialect}_program"
-    command = [compiler, "-std=c++14", "-O1", f"-I{INCLUDE}", "-isystem", str(headers), f"-DDIALECT_{dialect.upper()}"]
+    command = [compiler, "-std=c++14", "-O0", f"-I{INCLUDE}", "-isystem", str(headers), f"-DDIALECT_{dialect.upper()}"]
     command += ["-Wno-unknown-pragmas", "-Wno-unused-label", *options, str(source), "-o", str(program)]
     found = subprocess.run(command, check=False, capture_output=True, text=True, timeout=900)
     assert found.returncode == 0, found.stderr[:4000]

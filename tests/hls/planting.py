@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def compile_once(patch: pytest.MonkeyPatch, kept: Path) -> None:
     """Take objects of sources that were compiled before, with the same headers around them and the same words, from a folder."""
     compiled = Build._run
 
-    def run_once(self: Build, command: Sequence[str], where: Path) -> None:
+    def run_once(self: Build, command: list[str], where: Path) -> None:
         if "-c" not in command:
             return compiled(self, command, where)
         target = self.folder / self.dialect.name

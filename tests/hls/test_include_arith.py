@@ -83,7 +83,7 @@ def test_all_can_become_hardware(dialect: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_shift_of_narrow_words(dialect: str, tmp_path: Path) -> None:
     batch: list[Case] = []
-    for width, rounding in itertools.product((1, 2, 3, 5, 8), Rounding):
+    for width, rounding in itertools.product((1, 3, 8) if dialect == "ap" else (1, 2, 3, 5, 8), Rounding):
         word = Word(width)
         batch += [cases.shift(rounding, places, word, every(word)) for places in range(-3, width + 4)]
         for low, high in ((-3, width + 3), (0, width), (0, 1), (2, 3), (width + 1, width + 9), (-4, -1), (-2, 0)):
@@ -109,7 +109,7 @@ def test_every_overflow_of_narrow_words(dialect: str, tmp_path: Path) -> None:
 def test_every_quotient_of_narrow_words(dialect: str, tmp_path: Path) -> None:
     batch: list[Case] = []
     for number, rounding in enumerate(Rounding):
-        for divisor in (*range(1, 18), 100, 127, 128, 129, 1000):
+        for divisor in (*range(1, 18, 2 if dialect == "ap" else 1), 100, 127, 128, 129, 1000):
             for width, places in ((8, 0), (1 + (divisor + number) % 9, divisor % 7 - 2)):
                 batch.append(cases.quotient(rounding, places, divisor, Word(width), every(Word(width))))
         for width, places, by in ((8, 0, 4), (1, 0, 2), (2, -2, 1), (7, 3, 5), (5, -3, 3), (3, 5, 4), (6, 6, 9)):
@@ -124,11 +124,12 @@ def test_wide_words(dialect: str, tmp_path: Path) -> None:
     """Widths around those of native words, of limbs, and of the normalization of 32-bit data."""
     rng = np.random.default_rng(75)
     batch: list[Case] = []
-    for width in (31, 32, 33, 48, 63, 64, 65, 75, 127, 129, 150):
+    widths = (31, 32, 33, 48, 63, 64, 65, 75, 127, 129, 150)
+    for number, width in enumerate(widths[:: 2 if dialect == "ap" else 1]):
         word = Word(width)
         x = corners(word, rng, 200)
         for rounding in Rounding:
-            batch += [cases.shift(rounding, int(rng.integers(-20, width + 4)), word, x) for _ in range(2)]
+            batch.append(cases.shift(rounding, int(rng.integers(-20, width + 4)), word, x))
         for _ in range(2):
             low, high = sorted(int(place) for place in rng.integers(-30, width + 10, 2))
             places = rng.integers(low, high + 1, len(x))
@@ -139,7 +140,7 @@ def test_wide_words(dialect: str, tmp_path: Path) -> None:
             column = np.maximum(rng.choice(corners(by, rng, 50), len(x)), 1)
             batch.append(cases.run_time_quotient(any_mode(rng), int(rng.integers(-9, 30)), word, by, x, column))
         for target in (width - 1, width, width + 1, int(rng.integers(1, 33))):
-            batch += [cases.fit(format_, word, x) for format_ in formats(target)]
+            batch += [cases.fit(format_, word, x) for format_ in list(formats(target))[number % 3 :: 3]]
         limit = int(rng.integers(1, 1 << min(width - 2, 61)))
         batch.append(cases.clips(word, x, -limit, limit))
     assert check(dialect, batch, tmp_path) > 100_000

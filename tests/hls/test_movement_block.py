@@ -9,7 +9,7 @@ from pathlib import Path
 import emission
 import numpy as np
 import pytest
-from emission import Case, needs_gxx
+from emission import Case, needs_gxx, share
 
 from fxnorm.errors import PlanError
 from fxnorm.fixed.format import Format
@@ -145,10 +145,9 @@ def draw(rng: random.Random, target: str, count: int) -> list[Case]:
 
 @needs_gxx
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("target", ["vitis", "catapult"])
-def test_many_movements(target: str, seed: int, tmp_path: Path) -> None:
-    emission.check(draw(random.Random(f"many movements {target} {seed}"), target, 16), target, tmp_path)
+def test_many_movements(target: str, tmp_path: Path) -> None:
+    emission.check(draw(random.Random(f"many movements {target}"), target, share(target, 12)), target, tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(200))

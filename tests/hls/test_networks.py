@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from emission import needs_gxx
+from emission import findings, needs_gxx
 from networks import NETWORKS, Network
 from run_networks import Job, run
 
@@ -38,6 +38,8 @@ def test_no_code_differs(network: Network, format_: str, level: str, target: str
     report = run(Job(network, format_, io), tmp_path, target, layers=True, jobs=1, flags=flags)
     assert report.passed
     assert report.differing == 0
+    for dialect in report.targets:
+        assert not findings(tmp_path / network.name, dialect.target)
     assert report.frames == 45
     assert report.traced >= 1
     for own in report.targets:

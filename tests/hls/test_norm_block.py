@@ -8,7 +8,7 @@ from pathlib import Path
 import emission
 import numpy as np
 import pytest
-from emission import Case, needs_gxx
+from emission import Case, needs_gxx, share
 
 from fxnorm.errors import PlanError
 from fxnorm.fixed.format import Format, Overflow, Rounding
@@ -205,17 +205,9 @@ SOME = [(False, False), (False, True), (True, False), (True, True)]
 @needs_gxx
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["vitis", "catapult"])
-def test_normalizations(target: str, tmp_path: Path) -> None:
-    kinds = SOME if target == "catapult" else SOME[1:3]  # the other compiles in half the time
-    cases = [*drawn(random.Random(f"norm {target}"), target, kinds), *coarse_cases()]
-    emission.check(cases, target, tmp_path)
-
-
-@needs_gxx
-@pytest.mark.slow
-@pytest.mark.parametrize("target", ["vitis", "catapult"])
 def test_many_normalizations(target: str, tmp_path: Path) -> None:
-    emission.check(drawn(random.Random(f"many norms {target}"), target, SOME * 4), target, tmp_path)
+    cases = drawn(random.Random(f"many norms {target}"), target, SOME * share(target, 4))
+    emission.check([*cases, *coarse_cases()], target, tmp_path)
 
 
 @needs_gxx
@@ -223,7 +215,9 @@ def test_many_normalizations(target: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["vitis", "catapult"])
 def test_wide_normalizations(target: str, tmp_path: Path) -> None:
     """Sums of squares, radicands and products beyond 64 bits."""
-    emission.check(drawn(random.Random(f"wide norms {target}"), target, SOME * 2, (20, 32)), target, tmp_path)
+    emission.check(
+        drawn(random.Random(f"wide norms {target}"), target, SOME * share(target, 2), (20, 32)), target, tmp_path
+    )
 
 
 @needs_gxx
@@ -232,7 +226,7 @@ def test_wide_normalizations(target: str, tmp_path: Path) -> None:
 def test_means_and_inverse_deviations(target: str, tmp_path: Path) -> None:
     rng = random.Random(f"statistics {target}")
     cases = [
-        *drawn(rng, target, SOME * 3, statistics=True),
+        *drawn(rng, target, SOME * share(target, 4), statistics=True),
         *drawn(rng, target, SOME, (20, 32), statistics=True),
     ]
     emission.check(cases, target, tmp_path)
