@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from fxnorm.calibration import Ranges
@@ -147,13 +147,13 @@ def advise(
     """
     stopwatch = stopwatch or Stopwatch()
     with stopwatch.phase("plan"):
-        plans = {how: make_plan(graph, ranges, replace(options, normalize=how)) for how in NORMALIZATIONS}
+        plans = {how: make_plan(graph, ranges, options.renormalized(how)) for how in NORMALIZATIONS}
         layers = _layers(plans, ranges)
         rules = tuple(
             LayerRule(layer.name, "normalize", layer.normalize) for layer in layers if layer.normalize != "pow2"
         )
         # The user's own rules come last and win.
-        mixed = make_plan(graph, ranges, replace(options, normalize="pow2", layers=(*rules, *options.layers)))
+        mixed = make_plan(graph, ranges, options.renormalized("pow2", rules))
         if all(_values(mixed) != _values(plan) for plan in plans.values()):
             plans[MIXED] = mixed
     found = evaluate_all(list(plans.values()), graph, data, stopwatch=stopwatch, progress=progress)

@@ -253,7 +253,8 @@ def advise(
     if answers is not None and (answers.ndim != 1 or answers.dtype.kind not in "iu"):
         raise DataError(f"labels: must be one row of integers, not {answers.dtype} of shape {list(answers.shape)}")
     data = Data(held.description, held.digest(), answers, (held,))
-    return measure(graph, ranges, data, Options.make(format, layers=layers, **options))
+    # The trials overrule the normalization; with this one every option goes that goes with one of them.
+    return measure(graph, ranges, data, Options.make(format, layers=layers, normalize="affine", **options))
 
 
 def bounds(plan: Plan) -> Bounds:

@@ -43,6 +43,12 @@ PLAN: Group = (
         "a multiplier and an adder per output).  [default: pow2]",
     ),
     click.option(
+        "--multiplier",
+        metavar="HOW",
+        help="For affine: channel (linear layers have a multiplier an output channel, and weights use their whole range) or tensor (one a "
+        "layer, weights in steps of powers of two).  [default: channel]",
+    ),
+    click.option(
         "--calibration",
         metavar="HOW",
         help="How ranges are taken from data: minmax, percentile:P, mse or entropy.  [default: minmax]",
@@ -167,8 +173,8 @@ SIZE_NAMES = (
     "epsilon", "scale",
 )  # fmt: skip
 KERNEL_PLAN = (
-    "format", "weight_format", "accumulator", "product_format", "rounding", "overflow", "normalize", "calibration", "norm_algorithm",
-    "mean_format", "square_format", "variance_format", "root_format",
+    "format", "weight_format", "accumulator", "product_format", "rounding", "overflow", "normalize", "multiplier", "calibration",
+    "norm_algorithm", "mean_format", "square_format", "variance_format", "root_format",
 )  # fmt: skip
 
 

@@ -221,7 +221,8 @@ def _advise(inputs: Inputs, chosen: Mapping[str, Any], output: str, json_file: s
     found = settings(chosen)
     if found.get("normalize") is not None:
         raise UsageError("plan: --auto finds the normalization; leave --normalize out, or leave --auto out")
-    options = Options.make(**found)
+    # The trials overrule it; with this one every option goes that goes with one of them.
+    options = Options.make(**{**found, "normalize": "affine"})
     storage.check_folder(output)
     stopwatch = Stopwatch()
     with Delivery(sources(inputs, chosen)) as delivery, progress_bars() as progress:

@@ -116,7 +116,7 @@ class LoneKernel:
     positive: bool = False
 
 
-SUMS: Final = frozenset({"weight_format", "accumulator", "product_format"})
+SUMS: Final = frozenset({"weight_format", "accumulator", "product_format", "multiplier"})
 STAGES: Final = frozenset({"norm_algorithm", "mean_format", "square_format", "variance_format", "root_format"})
 ROW: Final = {"length": Size(), "rows": Size(default=1)}
 PLANE: Final = {"channels": Size(), "size": Size("counts", (1,))}

@@ -8,7 +8,7 @@ import numpy as np
 
 from fxnorm.cost.datapath import Datapath
 from fxnorm.cost.parts import exponential_work, held, root_work, stage_work, table_work, width
-from fxnorm.cost.sums import frame_buffer, shift_table
+from fxnorm.cost.sums import frame_buffer, stage_tables
 from fxnorm.cost.work import NOTHING, WEIGHTS, Memory, Work, add, compare, multiply, shift, total
 from fxnorm.hls.block import Site
 from fxnorm.hls.blocks.stage import Interval
@@ -105,7 +105,7 @@ def scale_and_shift(site: Site) -> Datapath:
     kernel = site.kernel
     assert isinstance(kernel, ScaleAndShift)
     (port,) = site.inputs
-    work, memories = NOTHING, list(shift_table(kernel.stage))
+    work, memories = NOTHING, list(stage_tables(kernel.stage))
     several = kernel.axis is not None
     magnitudes = np.abs(kernel.multiplier.astype(object))
     if any(int(m) & (int(m) - 1) for m in magnitudes.reshape(-1)):

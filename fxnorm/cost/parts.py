@@ -37,8 +37,8 @@ def stage_work(site: Site, rescale: Rescale, accumulator: Interval) -> Work:
     parts = []
     if found.origin:
         parts.append(add(found.origin_bits))
-    if found.multiplier:
-        parts.append(multiply(found.origin_bits, signed_bits(rescale.multiplier)))
+    if rescale.multiplies:
+        parts.append(multiply(found.origin_bits, signed_bits(rescale.largest_multiplier)))
     if found.up_rom is not None:
         parts.append(shift(found.moved_bits, max(found.up_rom.values)))
     if found.constant:

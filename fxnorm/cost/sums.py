@@ -33,7 +33,7 @@ def linear(site: Site) -> Datapath:
     memories = [
         Memory(WEIGHTS, kernel.weights.size, bits, "product"),
         Memory(WEIGHTS, outputs, held(kernel.bias), "output"),
-        *shift_table(kernel.stage),
+        *stage_tables(kernel.stage),
     ]
     if kernel.window is not None:
         memories += line_buffers(port, kernel.window)
@@ -70,11 +70,13 @@ def _addition(how: Accumulator, product_bits: int, exact: bool) -> Work:
     return work + add(bits) + cast(bits, places, how.format)
 
 
-def shift_table(rescale: Rescale) -> list[Memory]:
-    """Table of shifts where channels have different ones."""
+def stage_tables(rescale: Rescale) -> list[Memory]:
+    """Tables of multipliers and shifts where channels have different ones."""
+    multipliers = np.asarray(rescale.multiplier)
+    found = [Memory(WEIGHTS, multipliers.size, held(multipliers), "output")] if np.ptp(multipliers) else []
     shifts = np.asarray(rescale.shift)
     spread = int(shifts.max(initial=0) - shifts.min(initial=0)) if shifts.size > 1 else 0
-    return [Memory(WEIGHTS, shifts.size, spread.bit_length(), "output")] if spread else []
+    return [*found, Memory(WEIGHTS, shifts.size, spread.bit_length(), "output")] if spread else found
 
 
 def line_buffers(port: Port, window: Window) -> list[Memory]:

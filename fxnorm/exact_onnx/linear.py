@@ -73,7 +73,7 @@ def _folded(ops: Arithmetic, kernel: Linear, x: Value, shape: tuple[int, ...]) -
         and int(np.abs(places).max()) <= MOST_PLACES[Kind.FLOAT32]
     )
     narrow = products.largest(kernel.weights) <= Kind.FLOAT32.limit and x.number.bound <= Kind.FLOAT32.limit
-    plain = rescale.multiplier == 1 and rescale.origin == 0
+    plain = not rescale.multiplies and rescale.origin == 0
     if not (fits and narrow and plain) or (window is not None and len(window.kernel) > MOST_AXES):
         return None
     rounding = rescale.output.rounding
@@ -123,9 +123,7 @@ def _accumulator(ops: Arithmetic, kernel: Linear, x: Value) -> Number:
 
 def _staged(ops: Arithmetic, kernel: Linear, acc: Number, shape: tuple[int, ...]) -> Number:
     spread = (-1, *(1,) * (0 if kernel.window is None else len(kernel.window.kernel)))
-    shift = kernel.stage.shift
-    shift = shift if isinstance(shift, int) or np.ndim(shift) == 0 else np.reshape(shift, spread)
-    return ops.reshape(stage(ops, kernel.stage, acc, shift), [-1, *shape])
+    return ops.reshape(stage(ops, kernel.stage.spread(spread), acc), [-1, *shape])
 
 
 def _quantized(

@@ -91,8 +91,7 @@ def scale(ops: Arithmetic, kernel: ScaleAndShift, inputs: Sequence[Value], shape
     acc = x if np.all(kernel.multiplier == 1) else ops.multiply(x, integers(ops, kernel.multiplier.reshape(spread)))
     if np.any(kernel.bias):
         acc = ops.add(acc, integers(ops, kernel.bias.reshape(spread)))
-    shift = np.asarray(kernel.stage.shift)
-    return stage(ops, kernel.stage, acc, shift.reshape(spread) if shift.ndim else None)
+    return stage(ops, kernel.stage.spread(tuple(spread)), acc)
 
 
 def divide(ops: Arithmetic, kernel: Divide, inputs: Sequence[Value], shape: Shape) -> Number:

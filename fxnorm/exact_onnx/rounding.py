@@ -38,24 +38,26 @@ _PLAIN: Final = {
 }
 
 
-def stage(ops: Arithmetic, rescale: Rescale, acc: Number, shift: Array | int | None = None) -> Number:
+def stage(ops: Arithmetic, rescale: Rescale, acc: Number) -> Number:
     """Codes of accumulators, as small as they can be held; see `fxnorm.kernels.stage.Rescale`.
 
     Parameters
     ----------
-    shift
-        The stage's shift in a shape that broadcasts against the accumulator, samples counted.
+    rescale
+        What differs from channel to channel has a shape that broadcasts against the accumulator, samples counted.
 
     Raises
     ------
     Inexact
         If no type holds a step.
     """
-    places = np.asarray(rescale.shift if shift is None else shift, np.int64)
+    places = np.asarray(rescale.shift, np.int64)
     if rescale.origin:
         acc = ops.subtract(acc, rescale.origin)
-    if rescale.multiplier != 1:
-        acc = ops.multiply(acc, rescale.multiplier)
+    if isinstance(rescale.multiplier, int):
+        acc = ops.multiply(acc, rescale.multiplier) if rescale.multiplier != 1 else acc
+    else:
+        acc = ops.multiply(acc, _constant(ops, np.asarray(rescale.multiplier, dtype=object), acc.kind))
     # Below a quarter of a unit all numbers of one sign round alike: no further shift makes a difference.
     places = np.minimum(places, acc.bound.bit_length() + 2)
     divides = not (isinstance(rescale.divisor, int) and rescale.divisor == 1)

@@ -53,6 +53,9 @@ class Policy:
         "none", "pow2" or "affine".
     norm
         How normalization layers compute their moments.
+    multiplier
+        Where the normalization is affine, "channel" (linear layers have a multiplier an output channel, and weights any step) or "tensor"
+        (one multiplier a layer, and weights powers of two as steps).
     """
 
     format: Format
@@ -61,6 +64,7 @@ class Policy:
     product_format: Format | None = None
     normalize: str = "pow2"
     norm: NormPolicy = NormPolicy()
+    multiplier: str = "channel"
 
 
 class Kernel(ABC):
@@ -130,6 +134,11 @@ class Operation(ABC):
     @property
     def writes_any(self) -> bool:
         """Whether the result may have any step and any code for 0, not only a plain encoding."""
+        return False
+
+    @property
+    def has_channels(self) -> bool:
+        """Whether output channels can have multipliers of their own."""
         return False
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import ClassVar
 
@@ -17,6 +17,7 @@ from fxnorm.engine import products, replay
 from fxnorm.errors import PlanError
 from fxnorm.fixed import arith
 from fxnorm.fixed.format import Format, Overflow, Rounding
+from fxnorm.kernels.channels import ChannelScales
 from fxnorm.kernels.encoding import ChannelCodes, Encoding, row_blocks
 from fxnorm.kernels.kernel import Kernel, Operation, Policy, Reads
 from fxnorm.kernels.stage import Rescale, Tally, stage_for
@@ -55,7 +56,7 @@ class Linear(Kernel):
     window, groups
         Geometry of a convolution; None and 1 for a dense layer on the last axis.
     stage
-        Rescale of the accumulator; its shift has one entry a channel.
+        Rescale of the accumulator; its shift has one entry a channel, its multiplier is one integer or has as many.
     accumulator
         Format of the accumulator.
     product
@@ -94,8 +95,7 @@ class Linear(Kernel):
         frames = self.window.pad(x.reshape(-1, *x.shape[2:]), self.padding)
         acc = self._convolve(frames, self.window, tally)
         channels = (len(self.bias), *(1,) * len(self.window.kernel))
-        stage = replace(self.stage, shift=np.reshape(self.stage.shift, channels))
-        y = stage.run(acc, tally)
+        y = self.stage.spread(channels).run(acc, tally)
         return y.reshape(*x.shape[:2], *y.shape[1:])
 
     def _dense(self, rows: Array, tally: Tally) -> Array:
@@ -170,12 +170,19 @@ class LinearOperation(Operation):
         """The stage has a multiplier and a zero."""
         return True
 
+    @property
+    def has_channels(self) -> bool:
+        """Every output has weights of its own."""
+        return True
+
     def unit(self, inputs: Sequence[Encoding]) -> Fraction:
-        """Weights have powers of two as their steps."""
+        """Weights have powers of two as their steps, or what a multiplier a channel makes of the output's step."""
         return Fraction(inputs[0].factor)
 
     def decide(self, inputs: Sequence[Encoding], output: Encoding, policy: Policy) -> Linear:
         """Quantize weights per output channel, bias to the accumulator's step, and find the accumulator that cannot overflow.
+
+        Steps of weights are powers of two, unless every channel has a multiplier of its own (`fxnorm.kernels.channels`).
 
         An explicit accumulator holds the products of stored codes; it starts at the bias, from which the input's zero is taken off.
         """
@@ -184,15 +191,25 @@ class LinearOperation(Operation):
         weight_format = policy.weight_format
         for format_ in (x.format, weight_format):
             products.check_width(format_.width + (not format_.signed))
-        codes, exponents = self.quantized.encode(
-            self.weights, weight_format, policy.normalize, self._floor(x, weight_format, taps)
-        )
         product_bits = x.format.fraction_bits + weight_format.fraction_bits
         explicit = policy.accumulator is not None or policy.product_format is not None
         accumulator_bits = policy.accumulator.fraction_bits if policy.accumulator else product_bits
         if policy.accumulator is None and policy.product_format is not None:
             accumulator_bits = policy.product_format.fraction_bits
-        bias = encode_bias(self.bias, x.exponent + exponents - accumulator_bits, x.factor)
+        floor = self._floor(x, weight_format, taps)
+        reals = None
+        if policy.normalize == "affine" and policy.multiplier == "channel":
+            # What one code of the accumulator stands for where a weight's code stands for 1.
+            unit = Fraction(x.factor) * Fraction(2) ** (x.exponent + weight_format.fraction_bits - accumulator_bits)
+            reals = ChannelScales.of(self.weights, weight_format, floor, unit, output.step)
+        codes: Array
+        if reals is None:
+            codes, exponents = self.quantized.encode(self.weights, weight_format, policy.normalize, floor)
+            lsbs = x.exponent + exponents - accumulator_bits
+            bias = encode_bias(self.bias, lsbs, x.factor)
+        else:
+            codes = reals.encode(self.weights, weight_format)
+            bias = divided(self.bias, [step * unit for step in reals.steps])
         if x.zero:
             bias = without_zero(codes, bias, x.zero, accumulator_bits - product_bits)
         worst_low, worst_high = worst_case(codes, bias, x.format)
@@ -212,13 +229,16 @@ class LinearOperation(Operation):
         )
         low, high = clip_codes(self.low, self.high, output)
         stage_bound = bound if exact else max(-accumulator.min_code, accumulator.max_code)
-        lsbs = x.exponent + exponents - accumulator_bits
+        if reals is None:
+            stage = stage_for(output, lsbs, stage_bound, x.factor, low=low, high=high)
+        else:
+            stage = reals.stage(output, stage_bound, low, high)
         return Linear(
             weights=codes,
             bias=bias,
             window=self.window,
             groups=self.groups,
-            stage=stage_for(output, lsbs, stage_bound, x.factor, low=low, high=high),
+            stage=stage,
             accumulator=accumulator,
             product=policy.product_format,
             product_bits=product_bits,
@@ -247,9 +267,14 @@ def encode_bias(bias: Array, lsb: Array | int, factor: float | Fraction = 1.0) -
     if factor == 1:
         codes = arith.round_values(bias, -lsbs, Rounding.RND_CONV)
     else:
-        steps = (Fraction(factor) * Fraction(2) ** int(place) for place in lsbs.reshape(-1))
-        exact = [round(Fraction(float(b)) / step) for b, step in zip(bias.reshape(-1), steps, strict=True)]
-        codes = np.array(exact, dtype=object).reshape(bias.shape)
+        return divided(bias, [Fraction(factor) * Fraction(2) ** int(place) for place in lsbs.reshape(-1)])
+    return codes.astype(arith.int_dtype(products.largest(codes)))
+
+
+def divided(bias: Array, steps: Sequence[Fraction]) -> Array:
+    """Codes of real numbers, each by a step of its own, rounded to nearest even, never clipped."""
+    exact = [round(Fraction(float(b)) / step) for b, step in zip(bias.reshape(-1), steps, strict=True)]
+    codes = np.array(exact, dtype=object).reshape(bias.shape)
     return codes.astype(arith.int_dtype(products.largest(codes)))
 
 

@@ -77,8 +77,7 @@ class ScaleAndShift(Kernel):
         acc = products.integers(x, self.bound) * self.multiplier.astype(np.int64).reshape(spread) + self.bias.reshape(
             spread
         )
-        stage = replace(self.stage, shift=np.reshape(self.stage.shift, spread))
-        return stage.run(acc, tally)
+        return self.stage.spread(tuple(spread)).run(acc, tally)
 
     def accumulator_format(self) -> Format:
         """Format of multiplier · x + bias."""

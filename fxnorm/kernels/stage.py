@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Final
 
@@ -70,7 +70,7 @@ class Rescale:
         Largest magnitude that the accumulator can have, with the origin taken off or not; it decides whether 64-bit integers hold
         every step.
     multiplier
-        Positive integer; 1 where all steps are powers of two.
+        Positive integer, or an array of them likewise; 1 where all steps are powers of two.
     zero
         Code of the output that stands for 0.
     origin
@@ -83,9 +83,27 @@ class Rescale:
     low: int | None = None
     high: int | None = None
     bound: int = 0
-    multiplier: int = 1
+    multiplier: int | Array = 1
     zero: int = 0
     origin: int = 0
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether anything is multiplied at all."""
+        return bool(np.any(np.asarray(self.multiplier) != 1))
+
+    @property
+    def largest_multiplier(self) -> int:
+        """Of all channels."""
+        return int(np.max(self.multiplier))
+
+    def spread(self, shape: tuple[int, ...]) -> Rescale:
+        """The stage with what differs from channel to channel in a shape that broadcasts against accumulators."""
+
+        def spread(numbers: int | Array) -> int | Array:
+            return np.reshape(numbers, shape) if np.ndim(numbers) else numbers
+
+        return replace(self, shift=spread(self.shift), multiplier=spread(self.multiplier))
 
     def run(self, accumulator: Array, tally: Tally) -> Array:
         """Codes in the output format, as int64 (Python integers where it has more bits), of exact accumulators of either kind."""
@@ -108,7 +126,7 @@ class Rescale:
             accumulator = accumulator.astype(object)
         if self.origin:
             accumulator = accumulator - self.origin
-        if self.multiplier != 1:
+        if self.multiplies:
             accumulator = accumulator * self.multiplier
         shift = self.shift
         before = self.zero != 0 and self.output.rounding not in _SAME_EVERYWHERE
@@ -139,7 +157,7 @@ class Rescale:
         return np.asarray(np.int64(1) << places)
 
     def _needs_wide(self, left: int, divides: bool) -> bool:
-        bound = (self.bound * self.multiplier << left) + abs(self.zero)
+        bound = (self.bound * self.largest_multiplier << left) + abs(self.zero)
         right = max(int(np.max(self.shift)), 0)
         if self.zero and self.output.rounding not in _SAME_EVERYWHERE:
             bound += abs(self.zero) * int(np.max(self.divisor)) << right

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from fxnorm.kernels.transform import Transformation
 NORMALIZATIONS: Final = ("none", "pow2", "affine")
 BATCHNORMS: Final = ("fold", "rescale")
 PATTERNS: Final = ("fuse", "keep")
+MULTIPLIERS: Final = ("channel", "tensor")
 NORM_ALGORITHMS: Final = ("exact", "two_pass", "one_pass")
 NORM_STAGES: Final = ("mean", "square", "variance", "root")
 ACCUMULATOR_WIDTH: Final = 128
@@ -28,6 +29,7 @@ LAYER_KEYS: Final = (
     "rounding",
     "overflow",
     "normalize",
+    "multiplier",
     "calibration",
     "norm-algorithm",
     *(f"{stage}-format" for stage in NORM_STAGES),
@@ -83,6 +85,9 @@ class Options:
         Modes of formats that are spelled without them.
     normalize
         "none", "pow2" or "affine".
+    multiplier
+        For affine: "channel" (linear layers have one multiplier an output channel; weights use their whole range in each) or "tensor"
+        (one a layer; steps of weights are powers of two). None: channel.
     calibration
         How ranges are taken from data; see `fxnorm.calibration.method.Method`.
     batchnorm
@@ -107,6 +112,7 @@ class Options:
     rounding: str | None = None
     overflow: str | None = None
     normalize: str = "pow2"
+    multiplier: str | None = None
     calibration: str = "minmax"
     batchnorm: str = "fold"
     patterns: str = "fuse"
@@ -127,6 +133,10 @@ class Options:
                 _one_of(option, value, tuple(kind))
         _one_of("--norm-algorithm", self.norm_algorithm, NORM_ALGORITHMS)
         self._refuse_idle_stages()
+        if self.multiplier is not None:
+            _one_of("--multiplier", self.multiplier, MULTIPLIERS)
+            if not self.any_affine:
+                raise UsageError("--multiplier: goes with --normalize affine; no layer has a multiplier without it")
         self.policy("")
         for rule in self.layers:
             if rule.key == "calibration":
@@ -181,6 +191,31 @@ class Options:
         assert text is not None
         return Method.parse(text)
 
+    @staticmethod
+    def without_idle_multiplier(chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Keyword arguments of `make` without what is said of multipliers where nothing has any: a search tries plans with and without."""
+        layers = tuple(LayerRule.parse(text) for text in chosen.get("layers") or ())
+        if "affine" in (chosen.get("normalize"), *(rule.value for rule in layers if rule.key == "normalize")):
+            return dict(chosen)
+        kept = [text for text, rule in zip(chosen.get("layers") or (), layers, strict=True) if rule.key != "multiplier"]
+        return {**chosen, "multiplier": None, "layers": kept}
+
+    @property
+    def any_affine(self) -> bool:
+        """Whether the options ask for an affine normalization anywhere."""
+        return "affine" in (self.normalize, *(rule.value for rule in self.layers if rule.key == "normalize"))
+
+    def renormalized(self, normalize: str, rules: Iterable[LayerRule] = ()) -> Options:
+        """The same but for the normalization: of the network, and of layers by rules before those that there are.
+
+        What is said of multipliers is left out where nothing has any.
+        """
+        layers = (*rules, *self.layers)
+        if "affine" in (normalize, *(rule.value for rule in layers if rule.key == "normalize")):
+            return replace(self, normalize=normalize, layers=layers)
+        layers = tuple(rule for rule in layers if rule.key != "multiplier")
+        return replace(self, normalize=normalize, multiplier=None, layers=layers)
+
     @property
     def needs_histograms(self) -> bool:
         """Whether minimum and maximum do not suffice for some layer."""
@@ -196,6 +231,7 @@ class Options:
             "rounding": self.rounding,
             "overflow": self.overflow,
             "normalize": self.normalize,
+            "multiplier": self.multiplier or "channel",
             "calibration": self.calibration,
             "norm-algorithm": self.norm_algorithm,
             **{f"{stage}-format": getattr(self, f"{stage}_format") for stage in NORM_STAGES},
@@ -215,6 +251,9 @@ class Options:
         listed = list(operations)
 
         def used(rule: LayerRule) -> bool:
+            if rule.key == "multiplier":
+                matched = [(name, operation) for name, operation in listed if rule.matches(name)]
+                return self.any_affine and any(operation.has_channels for _, operation in matched)
             stage = rule.key.removesuffix("-format")
             for name, operation in listed:
                 if rule.matches(name) and operation.stages:
@@ -223,7 +262,7 @@ class Options:
                         return True
             return False
 
-        keys = ("norm-algorithm", *(f"{stage}-format" for stage in NORM_STAGES))
+        keys = ("multiplier", "norm-algorithm", *(f"{stage}-format" for stage in NORM_STAGES))
         return tuple(rule for rule in self.layers if rule.key in keys and not used(rule))
 
     def _refuse_idle_stages(self) -> None:
@@ -237,6 +276,9 @@ class Options:
     def record(self) -> Mapping[str, Any]:
         """The options as plain data, for the plan's file."""
         plain = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        if plain["multiplier"] is None:
+            # It came later: plans that were made before keep their digests.
+            del plain["multiplier"]
         plain["layers"] = [f"{rule.pattern}:{rule.key}={rule.value}" for rule in self.layers]
         return plain
 
@@ -257,7 +299,9 @@ def _policy(chosen: Mapping[str, str | None]) -> Policy:
         weight = Format(format_.width, format_.integer_bits, True)
     else:
         weight = read_format("--weight-format", weight_text, chosen)
-    accumulator, product = chosen["accumulator"], chosen["product-format"]
+    accumulator, product, multiplier = chosen["accumulator"], chosen["product-format"], chosen["multiplier"]
+    assert multiplier is not None
+    _one_of("--layer multiplier", multiplier, MULTIPLIERS)
     algorithm = chosen["norm-algorithm"]
     assert algorithm is not None
     _one_of("--layer norm-algorithm", algorithm, NORM_ALGORITHMS)
@@ -270,6 +314,7 @@ def _policy(chosen: Mapping[str, str | None]) -> Policy:
         product_format=None if product is None else read_format("--product-format", product, chosen, ACCUMULATOR_WIDTH),
         normalize=normalize,
         norm=NormPolicy(algorithm, **{stage: _stage_format(stage, chosen) for stage in NORM_STAGES}),
+        multiplier=multiplier,
     )
 
 

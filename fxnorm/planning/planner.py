@@ -113,6 +113,11 @@ def check_rules(network: Network, options: Options) -> None:
     for rule in options.unused(names):
         raise UsageError(f"--layer {rule.pattern!r}: matches no layer; {known(rule.pattern, names)}")
     for rule in options.idle((step.name, step.operation) for step in network.steps):
+        if rule.key == "multiplier":
+            raise UsageError(
+                f"--layer {rule.pattern}:{rule.key}={rule.value}: no layer of that name has output channels with multipliers; dense layers "
+                "and convolutions have them, with normalize=affine"
+            )
         raise UsageError(
             f"--layer {rule.pattern}:{rule.key}={rule.value}: no layer of that name has such a stage; "
             "layer, instance, group, RMS, L2 and mean-variance normalization have them, "

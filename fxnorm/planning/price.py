@@ -52,7 +52,7 @@ def _layer_cost(plan: Plan, layer: Layer) -> tuple[int, int]:
         found = [(own, _size(plan, name)) for own, name in zip(computed, layer.inputs, strict=True) if own is not None]
     else:
         found = [(stage, size) for stage in stages(kernel)]
-    products = sum(count * (stage.multiplier != 1) for stage, count in found)
+    products = sum(count * stage.multiplies for stage, count in found)
     sums = sum(count * (stage.zero != 0 or stage.origin != 0) for stage, count in found)
     if isinstance(kernel, Elementwise):
         products += size * sum(multiplier != 1 for multiplier in kernel.multipliers)

@@ -70,7 +70,7 @@ def comparable(stage: Rescale, divisor: int = 1) -> bool:
 
 def does_nothing(stage: Rescale) -> bool:
     """Whether a stage leaves accumulators that the output's format holds as they are."""
-    moves = np.any(stage.shift) or stage.multiplier != 1 or stage.zero or stage.origin
+    moves = np.any(stage.shift) or stage.multiplies or stage.zero or stage.origin
     return comparable(stage) and not moves and stage.low is None and stage.high is None
 
 
@@ -117,15 +117,16 @@ class IntegerStage:
         if dtype not in (np.int8, np.int16) or not comparable(stage):
             return None
         shifts = [int(s) for s in np.broadcast_to(np.reshape(stage.shift, -1), channels)]
+        multipliers = [int(m) for m in np.broadcast_to(np.reshape(np.asarray(stage.multiplier, object), -1), channels)]
         scales = [int(a) for a in np.broadcast_to(np.reshape(np.asarray(scale, object), -1), channels)]
         offsets = [int(b) for b in np.broadcast_to(np.reshape(np.asarray(offset, object), -1), channels)]
         rows, reach = [], 0
-        for shift, factor, start in zip(shifts, scales, offsets, strict=True):
+        for shift, own, factor, start in zip(shifts, multipliers, scales, offsets, strict=True):
             left, right = max(-shift, 0), max(shift, 0)
             if left > 62 or right > 61:
                 return None
-            multiplier = factor * stage.multiplier << left
-            base = ((start - stage.origin) * stage.multiplier << left) + (stage.zero << right)
+            multiplier = factor * own << left
+            base = ((start - stage.origin) * own << left) + (stage.zero << right)
             below, above, odd = tie_constants(stage.output.rounding, right)
             reach = max(reach, abs(multiplier), bound * abs(multiplier) + abs(base) + max(below, above) + 1)
             if below == above and not odd:
@@ -138,7 +139,7 @@ class IntegerStage:
         small = reach < 1 << 30 and max(shifts, default=0) < 31
         kind: Kind = np.int32 if small and not breaks_ties else np.int64
         table = np.tile(np.array(rows, kind).reshape(channels, 6), (max(1, BLOCK // channels), 1))
-        multipliers, bases, rights, *ties = (np.ascontiguousarray(column) for column in table.T)
+        factors, bases, rights, *ties = (np.ascontiguousarray(column) for column in table.T)
         limit = int(np.iinfo(kind).max) >> 1
         # No result reaches the limit, so that a clip beyond it does nothing, or makes all of them one number that is not looked at here.
         low = -limit if stage.low is None else max(stage.low, -limit)
@@ -147,7 +148,7 @@ class IntegerStage:
             return None
         output = stage.output
         whole = loops.Stage(
-            multipliers,
+            factors,
             bases,
             rights,
             (ties[0], ties[1], ties[2]) if breaks_ties else None,

@@ -76,7 +76,7 @@ class FloatStage:
         if not known or output.rounding not in _ADDENDS or output.width > 24:
             return None
         shifts = np.asarray(stage.shift)
-        bound *= stage.multiplier
+        bound *= stage.largest_multiplier
         right, left = max(int(shifts.max()), 0), max(-int(shifts.min()), 0)
         half = (1 << max(right - 1, 0)) + (abs(stage.zero) << right)
         # A channel that is not shifted to the right still gets the half that others round with: one more bit.
@@ -91,7 +91,7 @@ class FloatStage:
         low = -fused.HUGE if stage.low is None or stage.low < -EXACT_CODE else float(stage.low)
         high = fused.HUGE if stage.high is None or stage.high > EXACT_CODE else float(stage.high)
         found = cls(output.rounding, bool((shifts > 0).any()), low, high, output, stage.zero)
-        return found, np.ldexp(float(stage.multiplier), -shifts), dtype
+        return found, np.ldexp(np.asarray(stage.multiplier, np.float64), -shifts), dtype
 
     @property
     def addend(self) -> float:

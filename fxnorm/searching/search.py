@@ -179,7 +179,8 @@ def search(
 
 
 def _space(study: Study, request: Request) -> Space:
-    base = Options.make("q5.3", **{**request.options, "normalize": request.normalizations[0]})
+    first = {**request.options, "normalize": request.normalizations[0]}
+    base = Options.make("q5.3", **Options.without_idle_multiplier(first))
     network = study.network(base)
     study.check(base)
     bits = request.integer_bits

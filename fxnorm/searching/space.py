@@ -130,7 +130,7 @@ class Space:
                 narrow = Format(exact.width - less, exact.integer_bits - less, True, Rounding.TRN, Overflow.SAT)
                 rules.append(f"{glob.escape(group.name)}:accumulator={narrow}")
         chosen = {**self.base, "normalize": str(normalize), "layers": [*given, *rules]}
-        return Options.make(self.format(int(width)), **chosen)  # type: ignore[arg-type]
+        return Options.make(self.format(int(width)), **Options.without_idle_multiplier(chosen))
 
     def format(self, width: int) -> str:
         """Format of a width."""

@@ -129,7 +129,8 @@ def test_stages_of_many_channels_and_widths():
         divisor = data.draw(st.sampled_from([1, 1, 49]))
         divisors = divisor if data.draw(st.booleans()) else np.array([divisor, 3, 1])
         zero = data.draw(st.sampled_from([0, 0, -300, 7]))
-        rescale = Rescale(output, shift, divisors, bound=2 * bound, zero=zero, origin=zero)
+        multiplier = data.draw(st.sampled_from([1, 1, rng.integers(1, 300, 3)]))
+        rescale = Rescale(output, shift, divisors, bound=2 * bound, multiplier=multiplier, zero=zero, origin=zero)
         acc = rng.integers(-bound, bound, (40, 3), endpoint=True)
         acc[:3] = np.array([[bound], [-bound], [0]])
         # Ties, and their neighbours.

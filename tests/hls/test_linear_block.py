@@ -50,8 +50,10 @@ def draw_policy(rng: random.Random, target: str, data: Format, output: Format, t
         drawn = emission.draw_format(rng, target, (3, 14))
         fraction = data.fraction_bits + weight.fraction_bits - rng.randint(-1, 4)
         product = Format(drawn.width, drawn.width - fraction, drawn.signed, drawn.rounding, drawn.overflow)
-    normalize = rng.choice(["none", "pow2", "pow2", "affine"])
-    return Policy(output, weight, accumulator, product, normalize)
+    normalize = rng.choice(["none", "pow2", "affine", "affine"])
+    return Policy(
+        output, weight, accumulator, product, normalize, multiplier=rng.choice(["channel", "channel", "tensor"])
+    )
 
 
 def draw_case(rng: random.Random, target: str, kind: str) -> Case:
@@ -116,6 +118,7 @@ KINDS = ("dense", "conv1d", "conv2d", "conv3d", "conv2d", "dense")
 def test_many_linear_layers(target: str, io: str, tmp_path: Path) -> None:
     rng = random.Random(f"many linear {target} {io}")
     cases = [draw_case(rng, target, KINDS[number % len(KINDS)]) for number in range(20 if io == "stream" else 12)]
+    assert sum(np.ndim(case.kernel.stage.multiplier) > 0 for case in cases) >= 2
     parallelism = ["1", "l*[147]_linear=3", "l*[258]_linear=6", "l*0_linear=full"]
     emission.check(
         cases,

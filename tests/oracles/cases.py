@@ -129,6 +129,8 @@ def linear_cases(draw, most=12, quantized=None):
     policy = Policy(draw(formats(2, most)), weight, accumulator, product, draw(st.sampled_from(["none", "pow2"])))
     low, high = draw(st.sampled_from([(None, None), (0.0, None), (0.0, 6.0), (-1.0, 1.0)]))
     y = affine(draw, near(draw, top(x) + 2, policy.format), False)
+    if draw(st.integers(0, 2)) == 0:
+        policy = replace(policy, normalize="affine")
     return decided(LinearOperation(weights, bias, window, groups, low, high), [x], [shape], y, policy)
 
 

@@ -31,16 +31,16 @@ def run(kernel, inputs):
     return MODELS[type(kernel).__name__](kernel, [box(codes) for codes in inputs])
 
 
-def stage(rescale, accumulator, shift=None):
+def stage(rescale, accumulator, spread=None):
     """overflow(clip(round((accumulator - origin) · multiplier / (divisor · 2**shift) + zero))) of every element.
 
-    Returns codes and how many of them overflowed.
+    `spread` is the shape in which what channels have of their own broadcasts. Returns codes and how many of them overflowed.
     """
     lost = 0
 
-    def one(acc, places, divisor):
+    def one(acc, places, factor, divisor):
         nonlocal lost
-        scaled = Fraction((acc - rescale.origin) * rescale.multiplier) / int(divisor) / power(places)
+        scaled = Fraction((acc - rescale.origin) * int(factor)) / int(divisor) / power(places)
         code = rounded(scaled + rescale.zero, rescale.output.rounding)
         if rescale.low is not None:
             code = max(code, rescale.low)
@@ -50,14 +50,17 @@ def stage(rescale, accumulator, shift=None):
         lost += changed
         return code
 
-    codes = mapped(one, accumulator, rescale.shift if shift is None else shift, rescale.divisor)
+    own = [np.asarray(numbers, dtype=object) for numbers in (rescale.shift, rescale.multiplier)]
+    if spread is not None:
+        own = [numbers.reshape(spread) if numbers.ndim else numbers for numbers in own]
+    codes = mapped(one, accumulator, *own, rescale.divisor)
     assert codes.shape == accumulator.shape
     return codes, lost
 
 
-def finish(rescale, accumulator, shift=None, shape=None):
+def finish(rescale, accumulator, spread=None, shape=None):
     """Outcome of a kernel that ends with its stage."""
-    codes, lost = stage(rescale, accumulator, shift)
+    codes, lost = stage(rescale, accumulator, spread)
     return Outcome(codes if shape is None else codes.reshape(shape), lost)
 
 
@@ -101,9 +104,9 @@ class _Sums:
         self.lost += lost
         return code
 
-    def outcome(self, accumulator, shift, shape):
+    def outcome(self, accumulator, spread, shape):
         """Rescaled accumulators."""
-        done = finish(self.kernel.stage, accumulator, shift, shape)
+        done = finish(self.kernel.stage, accumulator, spread, shape)
         return Outcome(done.codes, done.overflow, self.lost, self.additions)
 
 
@@ -112,13 +115,12 @@ def linear(kernel, inputs):
     (x,) = inputs
     weights, bias = box(kernel.weights), box(kernel.bias)
     sums = _Sums(kernel)
-    shifts = np.broadcast_to(np.asarray(kernel.stage.shift, dtype=object), len(bias))
     if kernel.window is None:
         rows = x.reshape(-1, x.shape[-1])
         acc = np.empty((len(rows), len(bias)), dtype=object)
         for row, o in each(acc.shape):
             acc[row, o] = sums.total(bias[o], (weights[o, k] * rows[row, k] for k in range(x.shape[-1])))
-        return sums.outcome(acc, shifts, (*x.shape[:-1], len(bias)))
+        return sums.outcome(acc, None, (*x.shape[:-1], len(bias)))
     window = kernel.window
     frames = x.reshape(-1, *x.shape[2:])
     spatial = frames.shape[2:]
@@ -147,7 +149,7 @@ def linear(kernel, inputs):
     for index in each(acc.shape):
         n, o, *position = index
         acc[index] = sums.total(bias[o], terms(n, o, position))
-    spread = shifts.reshape(-1, *(1,) * len(output))
+    spread = (-1, *(1,) * len(output))
     return sums.outcome(acc, spread, (*x.shape[:2], *acc.shape[1:]))
 
 
@@ -260,7 +262,7 @@ def scale_and_shift(kernel, inputs):
         spread[kernel.axis + 1] = -1
     multiplier, bias = box(kernel.multiplier).reshape(spread), box(kernel.bias).reshape(spread)
     acc = mapped(lambda code, m, b: code * m + b, x, multiplier, bias)
-    return finish(kernel.stage, acc, np.asarray(kernel.stage.shift, dtype=object).reshape(spread))
+    return finish(kernel.stage, acc, spread)
 
 
 def function(kernel, inputs):

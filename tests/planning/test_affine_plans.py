@@ -188,12 +188,15 @@ def test_padding_pads_with_the_code_of_zero(graph, images):
 
 
 def test_multipliers_have_sixteen_bits_and_meet_the_step(graph, images):
-    plan, _ = run(graph, images, normalize="affine")
-    for layer in plan.layers:
-        stage = getattr(layer.kernel, "stage", None)
-        if isinstance(layer.kernel, Linear):
-            assert 1 < stage.multiplier < 1 << 16
-            assert stage.zero == plan.values[layer.output].encoding.zero
+    for how in ("tensor", "channel"):
+        plan, _ = run(graph, images, normalize="affine", multiplier=how)
+        for layer in plan.layers:
+            stage = getattr(layer.kernel, "stage", None)
+            if isinstance(layer.kernel, Linear):
+                multipliers = np.atleast_1d(stage.multiplier)
+                assert len(multipliers) == (1 if how == "tensor" else len(layer.kernel.weights))
+                assert ((multipliers > 1) & (multipliers < 1 << 16)).all()
+                assert stage.zero == plan.values[layer.output].encoding.zero
 
 
 def test_what_cannot_absorb_an_offset_is_given_a_power_of_two():

@@ -207,9 +207,59 @@ def test_batchnorm_is_folded_or_a_layer_of_its_own():
     assert {"Conv", "BatchNormalization+Relu"} <= {layer.op for layer in own.layers}
 
 
+@pytest.mark.parametrize("change", [{"multiplier": "tensor"}, {"layers": ["hidden:multiplier=tensor"]}], ids=str)
+def test_multipliers_of_affine_layers_are_chosen(network, change):
+    graph, ranges, given = network
+    base = fx.plan(graph, ranges, "q5.3", normalize="affine")
+    assert base.digest != fx.plan(graph, ranges, "q5.3", normalize="affine", multiplier="channel").digest
+    other = fx.plan(graph, ranges, "q5.3", normalize="affine", **change)
+    stages = [{layer.name: layer.kernel for layer in plan.layers}["hidden"].stage for plan in (base, other)]
+    assert [np.ndim(stage.multiplier) for stage in stages] == [1, 0]
+    one, two = (fx.simulate(plan, given * 3, trace=True) for plan in (base, other))
+    assert any(not np.array_equal(one.traces[name].values, two.traces[name].values) for name in one.traces)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"multiplier": "tensor"}, "--multiplier: goes with --normalize affine"),
+        ({"multiplier": "row", "normalize": "affine"}, "--multiplier: must be one of channel, tensor, not 'row'"),
+        ({"layers": ["hidden:multiplier=row"], "normalize": "affine"}, "must be one of channel, tensor"),
+        ({"layers": ["hidden:multiplier=tensor"]}, "no layer of that name has output channels with multipliers"),
+        ({"layers": ["x:multiplier=tensor"], "normalize": "affine"}, "no layer of that name has output channels"),
+    ],
+    ids=str,
+)
+def test_multipliers_that_nothing_has_are_refused(network, chosen, said):
+    graph, ranges, _ = network
+    with pytest.raises(UsageError, match=said):
+        fx.plan(graph, ranges, "q5.3", **chosen)
+
+
+def test_trials_of_normalizations_leave_out_what_nothing_has():
+    given = {"normalize": "affine", "multiplier": "tensor", "layers": ["a:format=q4.4", "a:multiplier=tensor"]}
+    options = Options.make("q5.3", **given)
+    assert options.renormalized("affine") == options
+    assert options.renormalized("pow2") == Options.make("q5.3", layers=["a:format=q4.4"])
+    mixed = options.renormalized("pow2", [LayerRule("b", "normalize", "affine")])
+    assert (mixed.normalize, mixed.multiplier, len(mixed.layers)) == ("pow2", "tensor", 3)
+    plain = Options.without_idle_multiplier({**given, "normalize": "pow2"})
+    assert plain["multiplier"] is None
+    assert plain["layers"] == ["a:format=q4.4"]
+    assert Options.without_idle_multiplier(given) == given
+
+
 def test_all_keys_of_rules_are_tried_here():
     tried = {rule.split(":", 1)[1].split("=")[0] for change in CHANGES for rule in change.get("layers", [])}
-    elsewhere = {"calibration", "norm-algorithm", "mean-format", "square-format", "variance-format", "root-format"}
+    elsewhere = {
+        "multiplier",
+        "calibration",
+        "norm-algorithm",
+        "mean-format",
+        "square-format",
+        "variance-format",
+        "root-format",
+    }
     assert tried | elsewhere >= set(LAYER_KEYS)
 
 

@@ -16,7 +16,7 @@ from fxnorm.fixed.format import Format, Overflow, Rounding
 from fxnorm.kernels.elementwise import ElementwiseOperation
 from fxnorm.kernels.encoding import Encoding
 from fxnorm.kernels.kernel import Policy
-from fxnorm.kernels.linear import LinearOperation, Window
+from fxnorm.kernels.linear import Linear, LinearOperation, Window
 from fxnorm.kernels.movement import Concat, ConcatOperation, Movement, MoveOperation, PadValue, Slice, Transpose
 from fxnorm.kernels.pool import PoolOperation, ReduceOperation
 from fxnorm.kernels.rescale import ScaleOperation
@@ -49,6 +49,12 @@ def outputs(draw, place):
 
 
 @st.composite
+def linear_policies(draw, normalize):
+    """Policies of linear layers."""
+    return draw(policies(draw(formats(2, 16)), draw(st.sampled_from([8, 8, 16, 20])), normalize))
+
+
+@st.composite
 def planes(draw):
     """Window, spatial shape and groups' kind of a convolution of one to three dimensions."""
     rank = draw(st.sampled_from([1, 2, 2, 2, 2, 3]))
@@ -75,6 +81,8 @@ def run_all(draw_case, wanted, examples=90):
         seen.update(found)
         seen["cases"] += 1
         seen["overflowing"] += usage.overflow > 0
+        if isinstance(kernel, Linear) and np.ndim(kernel.stage.multiplier):
+            seen.update(f"{form} with multipliers" for form in found)
         for format_ in (*(x.format for x in inputs), output.format):
             seen[f"{'wide' if format_.width > 8 else 'narrow'} format"] += 1
 
@@ -84,7 +92,8 @@ def run_all(draw_case, wanted, examples=90):
 
 
 @pytest.mark.skipif(not exact_here(), reason="this processor has no exact dot products of bytes")
-def test_convolutions():
+@pytest.mark.parametrize("normalize", [None, "affine"])
+def test_convolutions(normalize):
     def case(draw):
         x = draw(operands())
         window, spatial = draw(planes())
@@ -96,31 +105,38 @@ def test_convolutions():
             return None
         weights = draw(reals((channels, per_group, *window.kernel)))
         operation = LinearOperation(weights, draw(reals((channels,), 6)), window, groups, *draw(clips))
-        policy = draw(policies(draw(formats(2, 16)), most=draw(st.sampled_from([8, 8, 16, 20]))))
+        policy = draw(linear_policies(normalize))
         y = draw(outputs(top(x) + 2))
         kernel = decided(operation, [x], y, policy)
         shape = (2, draw(st.integers(1, 2)), groups * per_group, *spatial)
         return None if kernel is None else (kernel, [x], [draw(codes(x.format, shape))], y)
 
-    run_all(case, {"bytes": 40, "floats": 25, "overflowing": 30, "wide format": 30, "narrow format": 40}, 130)
+    least = {"bytes": 40, "floats": 25, "overflowing": 30, "wide format": 30, "narrow format": 40}
+    if normalize == "affine":
+        least |= {"bytes": 25, "bytes with multipliers": 15, "floats with multipliers": 15}
+    run_all(case, least, 130)
 
 
 clips = st.sampled_from([(None, None), (None, None), (0.0, None), (0.0, 6.0), (-0.5, 0.75), (-3e38, 3e38)])
 
 
 @pytest.mark.skipif(not exact_here(), reason="this processor has no exact dot products of bytes")
-def test_dense_layers():
+@pytest.mark.parametrize("normalize", [None, "affine"])
+def test_dense_layers(normalize):
     def case(draw):
         x = draw(operands())
         taps, channels = draw(st.sampled_from([1, 3, 16, 70])), draw(st.sampled_from([1, 2, 17]))
         operation = LinearOperation(draw(reals((channels, taps))), draw(reals((channels,), 6)), None, 1, *draw(clips))
-        policy = draw(policies(draw(formats(2, 16)), most=draw(st.sampled_from([8, 8, 16, 20]))))
+        policy = draw(linear_policies(normalize))
         y = draw(outputs(top(x) + 2))
         kernel = decided(operation, [x], y, policy)
         shape = (3, *draw(st.sampled_from([(1,), (2, 3)])), taps)
         return None if kernel is None else (kernel, [x], [draw(codes(x.format, shape))], y)
 
-    run_all(case, {"bytes": 35, "floats": 20, "overflowing": 25, "wide format": 25, "narrow format": 25})
+    least = {"bytes": 35, "floats": 20, "overflowing": 25, "wide format": 25, "narrow format": 25}
+    if normalize == "affine":
+        least |= {"bytes": 20, "bytes with multipliers": 12, "floats with multipliers": 8}
+    run_all(case, least)
 
 
 @pytest.mark.parametrize("function", ["add", "mul"])
@@ -162,7 +178,7 @@ def test_scales_and_shifts():
         kernel = decided(operation, [x], y, draw(policies(draw(formats(2, 16)), most=20)))
         return None if kernel is None else (kernel, [x], [draw(codes(x.format, (2, *shape)))], y)
 
-    run_all(case, {"bytes": 35, "floats": 20, "overflowing": 20})
+    run_all(case, {"bytes": 35, "floats": 15, "overflowing": 20})
 
 
 @pytest.mark.parametrize("function", ["max", "mean"])

@@ -75,7 +75,7 @@ def test_every_pair_of_modes(rounding, overflow, width):
 
 
 def test_drawn_stages():
-    seen = {"compiled": 0, "int32": 0, "int64": 0, "overflow": 0, "channels": 0, "refused": 0}
+    seen = {"compiled": 0, "int32": 0, "int64": 0, "overflow": 0, "channels": 0, "multipliers": 0, "refused": 0}
 
     @given(formats(2, 16), st.integers(1, 70), st.data())
     @settings(max_examples=250)
@@ -92,7 +92,7 @@ def test_drawn_stages():
             low=clip[0],
             high=clip[1],
             bound=1 << bits + 20,
-            multiplier=data.draw(st.sampled_from([1, 1, 3, 40_001])),
+            multiplier=data.draw(st.sampled_from([1, 1, 1, 1, 3, 40_001, rng.integers(1, 1 << 16, channels)])),
             zero=data.draw(st.sampled_from([0, 0, -3, 1000])),
             origin=data.draw(st.sampled_from([0, 0, 17])),
         )
@@ -116,9 +116,11 @@ def test_drawn_stages():
         seen[made.stage.right.dtype.name] += 1
         seen["overflow"] += lost > 0
         seen["channels"] += np.ptp(shifts) > 0
+        seen["multipliers"] += np.ptp(stage.multiplier) > 0
 
     drawn()
     assert min(seen["int32"], seen["int64"], seen["overflow"], seen["channels"]) >= 30, seen
+    assert seen["multipliers"] >= 10, seen
     assert seen["refused"] <= 100, seen
 
 

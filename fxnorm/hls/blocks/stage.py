@@ -112,8 +112,8 @@ class Stage:
         Of the accumulator.
     origin, origin_bits
         What is taken off before the multiplication ("" where nothing is), and the width of the difference.
-    multiplier, product_bits
-        Positive factor ("" for 1), and the width of the product.
+    multiplier, multiplier_rom, product_bits
+        Positive factor ("" for 1), or a table with one entry a channel, and the width of the product.
     up, up_rom, up_bits, moved_bits
         Places to the left: a constant, or a table with one entry a channel, its entries' width; the width of what is moved.
     constant, based_bits
@@ -136,6 +136,7 @@ class Stage:
     origin: str
     origin_bits: int
     multiplier: str
+    multiplier_rom: Rom | None
     product_bits: int
     up: int
     up_rom: Rom | None
@@ -190,15 +191,17 @@ def stage(
     value = accumulator
     shifts = [int(places) for places in np.asarray(rescale.shift).reshape(-1).tolist()]
     shared = len(set(shifts)) == 1
-    late_origin = shared and rescale.origin != 0 and divisors == [1]
+    multipliers = [int(factor) for factor in np.asarray(rescale.multiplier).reshape(-1).tolist()]
+    same = len(set(multipliers)) == 1
+    late_origin = shared and same and rescale.origin != 0 and divisors == [1]
     origin_bits = value.bits
     if rescale.origin and not late_origin:
         value = value + Interval(-rescale.origin, -rescale.origin)
         origin_bits = value.bits
-    multiplier = rescale.multiplier
-    product = value * Interval(multiplier, multiplier)
+    factors = Interval(min(multipliers), max(multipliers))
+    product = value * factors
     centred = value + Interval(-rescale.origin, -rescale.origin) if late_origin else value
-    reach = centred * Interval(multiplier, multiplier)
+    reach = centred * factors
     # Beyond two places more than there are bits, what is left lies within a quarter: further places change no rounding.
     limit = (reach | product).bits + 2 + max(divisors).bit_length()
     shifts = [min(places, limit) for places in shifts]
@@ -207,7 +210,7 @@ def stage(
     moved = (product << max(ups)) | (product << min(ups))
     constants = [rescale.zero * (divisor << places) for divisor in divisors]
     if late_origin:
-        constants = [constants[0] - ((rescale.origin * multiplier) << ups[0])]
+        constants = [constants[0] - ((rescale.origin * multipliers[0]) << ups[0])]
     based = moved + Interval(min(constants), max(constants))
     rounded = based.rounded(places, min(divisors)) | based.rounded(places, max(divisors))
     for limit_ in (rescale.low, rescale.high):
@@ -229,7 +232,10 @@ def stage(
         bits=accumulator.bits,
         origin=literal(rescale.origin) if rescale.origin and not late_origin else "",
         origin_bits=origin_bits,
-        multiplier=literal(multiplier) if multiplier != 1 else "",
+        multiplier=literal(multipliers[0]) if same and multipliers[0] != 1 else "",
+        multiplier_rom=None
+        if same
+        else Rom.of(site, f"multipliers{name.removeprefix('shift')}", np.array(multipliers, dtype=object)),
         product_bits=product.bits,
         up=ups[0] if shared else 0,
         up_rom=None if shared else Rom.of(site, name, np.array(ups)),
