@@ -13,7 +13,7 @@ from fxnorm.hls.build import FLAGS
 
 # Which networks are run in which format, and with how much optimization: -O2 where running takes longer than compiling.
 PROVEN = {
-    "digits_dense": ("q5.3", "-O0", "all"),
+    "digits_dense": ("q5.3", "-O0", "catapult"),
     "digits_conv": ("q5.3", "-O0", "all"),
     "digits_groupnorm": ("q5.3", "-O0", "catapult"),
     "digits_instancenorm": ("q8.8", "-O0", "catapult"),
