@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commandline import command, read_json, spawn
+from commandline import command, hear_interrupts, read_json, spawn
 from onnx import helper
 from small_models import dense, floats, model, samples, save
 
@@ -91,11 +91,6 @@ def slow_model(path: Path) -> Path:
 
 
 SLOW = ("--samples", "1000000")
-
-
-def hear_interrupts() -> None:
-    """A shell's background job ignores Ctrl-C, and so do its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("when", ["import", "run"])

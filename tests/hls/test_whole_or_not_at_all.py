@@ -9,7 +9,7 @@ from pathlib import Path
 
 import interrupted_emit
 import pytest
-from commandline import command, run, tree
+from commandline import command, hear_interrupts, run, tree
 from interrupted_emit import FULL, INTERRUPTED, KILLED, SMALL, TERMINATED
 from small_models import dense, samples
 from small_networks import plan_of, residual_plan
@@ -47,7 +47,15 @@ def emit_with(what: str, number: int, folder: Path) -> subprocess.CompletedProce
         str(folder / "out/net"),
     ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300, env=environment)
+    return subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env=environment,
+        preexec_fn=hear_interrupts,
+    )
 
 
 CODES = {KILLED: -9, TERMINATED: -15, INTERRUPTED: 130, FULL: 2, SMALL: 2}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import command, run, spawn
+from commandline import command, hear_interrupts, run, spawn
 from small_sweep import Breaking, Small
 
 from fxnorm.errors import RunError
@@ -180,7 +180,7 @@ def test_ctrl_c(small: Small) -> None:
         stderr=subprocess.PIPE,
         text=True,
         # A shell's background job ignores Ctrl-C, and so do its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no other thread runs here
+        preexec_fn=hear_interrupts,  # noqa: PLW1509  no other thread runs here
     ) as process:
         until = time.monotonic() + 60
         while time.monotonic() < until:
