@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oracles.drawing import seeds
 
 from fxnorm.fixed.format import Format
-from fxnorm.metrics import Error, Usage
+from fxnorm.metrics import Error, Usage, code_histogram
 
 
 @given(seeds, st.integers(1, 40), st.sampled_from([(), (1,), (5,), (2, 3)]), st.floats(1e-4, 10), st.data())
@@ -91,3 +91,23 @@ def test_use_of_a_format(seed, width, signed, sizes):
             if all((-(2 ** (w - 1)) if signed else 0) <= n <= 2 ** (w - signed) - 1 for n in seen)
         )
         assert usage.bits_used(signed) == needed
+
+
+@given(seeds, st.integers(1, 32), st.booleans(), st.sampled_from(["C", "F"]), st.sampled_from([np.int64, np.float32]))
+def test_histograms_count_equal_parts_of_the_range(seed, width, signed, order, dtype):
+    """Against fractions of the range in Python's integers, both ends included, in any order of memory."""
+    rng = np.random.default_rng(seed)
+    format_ = Format(width, width, signed)
+    shape = tuple(rng.integers(0, 9, 3))
+    codes = rng.integers(format_.min_code, format_.max_code, shape, endpoint=True)
+    if codes.size:
+        codes.flat[0], codes.flat[-1] = format_.min_code, format_.max_code
+    if width > 24:
+        dtype = np.int64  # float32 does not hold them
+    counts = code_histogram(np.asarray(codes, dtype, order=order), format_.lowest_code, format_.max_code)
+    parts = min(256, 2**width)
+    expected = [0] * parts
+    for code in codes.ravel().tolist():
+        expected[(code - format_.min_code) * parts // 2**width] += 1
+    assert counts.tolist() == expected
+    assert counts.dtype == np.int64
