@@ -44,21 +44,34 @@ class Error:
     agreed: int = 0
     decisions: int = 0
 
-    def add(self, reference: Array, value: Array, *, decisions: bool = False) -> None:
-        """Take in arrays of one shape."""
-        wanted = np.asarray(reference, np.float64)
-        got = np.asarray(value, np.float64)
-        difference = got - wanted
+    def add(self, reference: Array, value: Array, *, unit: float = 1.0, decisions: bool = False) -> None:
+        """Take in arrays of one shape.
+
+        Parameters
+        ----------
+        reference
+            Real numbers.
+        value
+            Numbers of any type, each of which stands for itself times the unit, a power of two; their sums do not depend on the type.
+        decisions
+            Whether rows of the last axis are decisions, whose largest entries are compared.
+        """
+        from fxnorm.engine.error_sums import error_sums
+
+        wanted, got = np.asarray(reference), np.asarray(value)
+        if not wanted.size:
+            return
+        sums = np.zeros(6)
+        error_sums(np.ascontiguousarray(wanted).reshape(-1), np.ascontiguousarray(got).reshape(-1), float(unit), sums)
+        signal, noise, fixed, product, absolute, largest = sums.tolist()
         self.count += wanted.size
-        self.signal += float(np.vdot(wanted, wanted))
-        self.noise += float(np.vdot(difference, difference))
-        self.fixed += float(np.vdot(got, got))
-        self.product += float(np.vdot(wanted, got))
-        if wanted.size:
-            magnitude = np.abs(difference)
-            self.absolute += float(magnitude.sum())
-            self.largest = max(self.largest, float(magnitude.max()))
-        if decisions and wanted.ndim and wanted.shape[-1] > 1 and wanted.size:
+        self.signal += signal
+        self.noise += noise
+        self.fixed += fixed
+        self.product += product
+        self.absolute += absolute
+        self.largest = max(self.largest, largest)
+        if decisions and wanted.ndim and wanted.shape[-1] > 1:
             same = wanted.argmax(axis=-1) == got.argmax(axis=-1)
             self.agreed += int(np.count_nonzero(same))
             self.decisions += same.size
@@ -215,7 +228,7 @@ def code_histogram(codes: Array, lowest: int, highest: int) -> Array:
     counts = np.zeros((4, bins), np.int64)
     # In whatever order they lie in memory, which most often takes no copy.
     count_places(codes.ravel(order="K"), bottom, shift, counts)
-    return counts.sum(axis=0)
+    return np.asarray(counts.sum(axis=0))
 
 
 def _bits(code: int) -> int:

@@ -111,3 +111,35 @@ def test_histograms_count_equal_parts_of_the_range(seed, width, signed, order, d
         expected[(code - format_.min_code) * parts // 2**width] += 1
     assert counts.tolist() == expected
     assert counts.dtype == np.int64
+
+
+@given(seeds, st.integers(0, 5000), st.sampled_from([np.int8, np.int16, np.int32, np.int64, np.float32]))
+def test_sums_do_not_depend_on_the_type_of_the_codes(seed, count, dtype):
+    """The bits of every sum are those of numbers decoded first; and they are right, by Python's own exact sums."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(-128, 128, (count, 1))
+    reference = rng.normal(0, 4, (count, 1)).astype(np.float32)
+    stored, decoded = Error(), Error()
+    stored.add(reference, codes.astype(dtype), unit=2.0**-5)
+    decoded.add(reference, codes * 2.0**-5)
+    assert stored == decoded
+    wanted, got = reference[:, 0].astype(np.float64).tolist(), (codes[:, 0] / 32).tolist()
+    differences = [g - w for w, g in zip(wanted, got, strict=True)]
+    assert stored.largest == max(map(abs, differences), default=0.0)
+    for found, exact in (
+        (stored.signal, math.fsum(w * w for w in wanted)),
+        (stored.noise, math.fsum(d * d for d in differences)),
+        (stored.fixed, math.fsum(g * g for g in got)),
+        (stored.product, math.fsum(w * g for w, g in zip(wanted, got, strict=True))),
+        (stored.absolute, math.fsum(map(abs, differences))),
+    ):
+        assert math.isclose(found, exact, rel_tol=1e-12, abs_tol=1e-9)
+
+
+def test_what_is_no_number_is_no_largest_error():
+    error = Error()
+    error.add(np.array([1.0, np.nan, 3.0]), np.array([1.5, 2.0, 3.0]))
+    assert math.isnan(error.noise)
+    assert error.largest == 0.0
+    error.add(np.array([1.0, np.inf]), np.array([1.5, 2.0]))
+    assert error.largest == math.inf

@@ -30,6 +30,11 @@ def compiled_without_nan(function: F) -> F:
     return _compiled(function, fastmath={"nnan", "nsz"})
 
 
+def compiled_in_any_order(function: F) -> F:
+    """`compiled` for sums of floating-point numbers whose order is left to the compiler: several partial sums at a time."""
+    return _compiled(function, fastmath={"reassoc"})
+
+
 def _compiled(function: F, **options: Any) -> F:
     if _CONFIG.DISABLE_JIT:
         # As Python they would take hours, numbers would not keep their types, and numba itself compiles nothing in this state.

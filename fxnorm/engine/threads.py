@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
-SWITCH: Final = 1e-4
+SWITCH: Final = 1e-3
 """Seconds after which a thread that waits for the interpreter gets it."""
 
 
@@ -40,6 +40,7 @@ def quick_switches() -> Iterator[None]:
 
     A thread that computes in NumPy asks for it again after every operation. By default it waits for 5 ms while another one makes a
     plan in Python, which is longer than most operations take: two cores then do little more than one.
+    A tenth of the time costs more than it gains: each change of hands takes time itself.
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(SWITCH, before))

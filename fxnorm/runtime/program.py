@@ -197,16 +197,17 @@ class Program:
             expected = reference[name]
             if name in self.plan.floors:
                 expected = np.maximum(expected, self.plan.floors[name])
-            report.error.add(expected, _values(encoding, codes), decisions=name in self._outputs)
+            values, unit = _values(encoding, codes)
+            report.error.add(expected, values, unit=unit, decisions=name in self._outputs)
         if watch is not None:
             watch(name, codes.astype(np.int64, copy=False))
 
 
-def _values(encoding: Encoding, codes: Array) -> Array:
-    """Real numbers, float64, contiguous whatever the order of the codes: sums over them must not depend on it."""
-    if codes.dtype != np.int64 and encoding.plain and -1000 < encoding.lsb < 900:
-        return np.asarray(np.multiply(codes, 2.0**encoding.lsb, out=np.empty(codes.shape, np.float64)))
-    return encoding.decode(np.ascontiguousarray(codes).astype(np.int64, copy=False))
+def _values(encoding: Encoding, codes: Array) -> tuple[Array, float]:
+    """Numbers, and a power of two times which they are what codes stand for."""
+    if encoding.plain and -1000 < encoding.lsb < 900:
+        return codes, 2.0**encoding.lsb
+    return encoding.decode(np.ascontiguousarray(codes).astype(np.int64, copy=False)), 1.0
 
 
 def _quick(encoding: Encoding) -> bool:
