@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,11 +26,15 @@ POINT = Window((1, 1), (1, 1), (1, 1), (0, 0), (0, 0))
 def linear(kernel: Linear, x: Format) -> Run | None:
     """Fast form of an exact linear layer whose input's format is narrow; None where there is none."""
     if kernel.window is None:
-        return _dense(kernel, x)
+        found = _Products.of(kernel, np.ascontiguousarray(kernel.weights.T), x)
+        return None if found is None else over_rows(found, x)
     window = in_plane(kernel.window)
     if window is None:
         return None
-    return _convolution(kernel, window, x) if kernel.groups == 1 else _depthwise(kernel, window)
+    if kernel.groups != 1:
+        return _depthwise(kernel, window)
+    found = _Products.of(kernel, by_place(kernel.weights, window), x)
+    return None if found is None else over_windows(found, window, x, kernel.padding)
 
 
 class _Products:
@@ -87,23 +91,63 @@ def limbs_of(x: Format) -> int:
     return 1 if x.width <= 8 else 2
 
 
-def _dense(kernel: Linear, x_format: Format) -> Run | None:
-    found = _Products.of(kernel, np.ascontiguousarray(kernel.weights.T), x_format)
-    if found is None:
-        return None
-    columns = Columns(POINT, limbs_of(x_format), -x_format.min_code)
+class Rows(Protocol):
+    """What turns rows of bytes into codes.
+
+    Attributes
+    ----------
+    taps, channels
+        Addends and outputs of a row.
+    dtype
+        Type of the codes.
+    """
+
+    taps: int
+    channels: int
+    dtype: Any
+
+    def run(self, rows: Array, out: Array, tally: Tally) -> None:
+        """Codes [outputs, channels] of bytes [limbs, outputs, taps]."""
+        ...
+
+
+def over_rows(found: Rows, x: Format) -> Run:
+    """A dense layer: codes whose last axis is a row."""
+    columns = Columns(POINT, limbs_of(x), -x.min_code)
     step = max(1, PIECE // max(found.taps * columns.limbs, 1))
 
     def run(inputs: Sequence[Array], tally: Tally) -> Array:
-        x = inputs[0]
-        rows = np.ascontiguousarray(x).reshape(1, 1, -1, found.taps)
+        given = inputs[0]
+        rows = np.ascontiguousarray(given).reshape(1, 1, -1, found.taps)
         out = np.empty((rows.shape[2], found.channels), found.dtype)
         for start in range(0, len(out), step):
             for _, part in columns.pieces(rows[:, :, start : start + step]):
                 found.run(part, out[start : start + step], tally)
-        return out.reshape(*x.shape[:-1], found.channels)
+        return out.reshape(*given.shape[:-1], found.channels)
 
     return run
+
+
+def over_windows(found: Rows, window: Window, x: Format, padding: int) -> Run:
+    """A convolution in one group, in two dimensions: windows whose taps lie as `by_place` has them are rows."""
+    columns = Columns(window, limbs_of(x), -x.min_code, padding)
+
+    def run(inputs: Sequence[Array], tally: Tally) -> Array:
+        given = inputs[0]
+        frames = channels_last(given)
+        rows, width = columns.output(*frames.shape[1:3])
+        out = np.empty((len(frames) * rows * width, found.channels), found.dtype)
+        for place, part in columns.pieces(frames):
+            found.run(part, out[place], tally)
+        return channels_first(out.reshape(len(frames), rows, width, found.channels), given)
+
+    return run
+
+
+def by_place(weights: Array, window: Window) -> Array:
+    """Weights [taps, outputs] of a convolution; taps by kernel row, kernel column, channel."""
+    planes = weights.reshape(*weights.shape[:2], *window.kernel)
+    return np.ascontiguousarray(planes.transpose(2, 3, 1, 0)).reshape(-1, len(weights))
 
 
 def in_plane(window: Window) -> Window | None:
@@ -120,26 +164,6 @@ def in_plane(window: Window) -> Window | None:
         window.pads_end,
     )
     return Window((1, k), (1, s), (1, d), (0, begin), (0, end))
-
-
-def _convolution(kernel: Linear, window: Window, x_format: Format) -> Run | None:
-    weights = kernel.weights.reshape(*kernel.weights.shape[:2], *window.kernel)
-    matrix = np.ascontiguousarray(weights.transpose(2, 3, 1, 0)).reshape(-1, len(weights))
-    found = _Products.of(kernel, matrix, x_format)
-    if found is None:
-        return None
-    columns = Columns(window, limbs_of(x_format), -x_format.min_code, kernel.padding)
-
-    def run(inputs: Sequence[Array], tally: Tally) -> Array:
-        x = inputs[0]
-        frames = channels_last(x)
-        rows, width = columns.output(*frames.shape[1:3])
-        out = np.empty((len(frames) * rows * width, found.channels), found.dtype)
-        for place, part in columns.pieces(frames):
-            found.run(part, out[place], tally)
-        return channels_first(out.reshape(len(frames), rows, width, found.channels), x)
-
-    return run
 
 
 def _depthwise(kernel: Linear, window: Window) -> Run | None:

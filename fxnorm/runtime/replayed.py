@@ -9,7 +9,6 @@ fraction of the time in which the others are added up one product after the othe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -21,11 +20,9 @@ from fxnorm.fixed.format import Format, Overflow
 from fxnorm.kernels.linear import Linear
 from fxnorm.kernels.stage import Tally
 from fxnorm.runtime.byte_products import MAX_TAPS, ByteProduct, byte_range
-from fxnorm.runtime.columns import PIECE, Columns
 from fxnorm.runtime.fast import Run
 from fxnorm.runtime.integer_stage import IntegerStage
-from fxnorm.runtime.layout import channels_first, channels_last
-from fxnorm.runtime.narrow_linear import POINT, in_plane, limbs_of
+from fxnorm.runtime.narrow_linear import by_place, in_plane, limbs_of, over_rows, over_windows
 
 Array = np.ndarray
 Ends = tuple[np.int32, np.int32, bool]
@@ -202,37 +199,8 @@ def replayed(kernel: Linear, x: Format) -> Run | None:
     if stage is None:
         return None
     if window is None:
-        return _dense(_Replayed(kernel, np.ascontiguousarray(kernel.weights.T), np.arange(taps), stage, x), x)
-    weights = kernel.weights.reshape(*kernel.weights.shape[:2], *window.kernel)
-    matrix = np.ascontiguousarray(weights.transpose(2, 3, 1, 0)).reshape(-1, len(weights))
-    # Rows hold kernel row, kernel column, channel; additions come by channel, kernel row, kernel column.
-    places = np.arange(taps).reshape(*window.kernel, -1).transpose(2, 0, 1).reshape(-1)
-    found = _Replayed(kernel, matrix, places, stage, x)
-    columns = Columns(window, 1, -x.min_code, kernel.padding)
-
-    def run(inputs: Sequence[Array], tally: Tally) -> Array:
-        given = inputs[0]
-        frames = channels_last(given)
-        rows, width = columns.output(*frames.shape[1:3])
-        out = np.empty((len(frames) * rows * width, found.channels), found.dtype)
-        for place, part in columns.pieces(frames):
-            found.run(part, out[place], tally)
-        return channels_first(out.reshape(len(frames), rows, width, found.channels), given)
-
-    return run
-
-
-def _dense(found: _Replayed, x: Format) -> Callable[[Sequence[Array], Tally], Array]:
-    columns = Columns(POINT, 1, -x.min_code)
-    step = max(1, PIECE // max(found.taps, 1))
-
-    def run(inputs: Sequence[Array], tally: Tally) -> Array:
-        given = inputs[0]
-        rows = np.ascontiguousarray(given).reshape(1, 1, -1, found.taps)
-        out = np.empty((rows.shape[2], found.channels), found.dtype)
-        for start in range(0, len(out), step):
-            for _, part in columns.pieces(rows[:, :, start : start + step]):
-                found.run(part, out[start : start + step], tally)
-        return out.reshape(*given.shape[:-1], found.channels)
-
-    return run
+        return over_rows(_Replayed(kernel, np.ascontiguousarray(kernel.weights.T), np.arange(taps), stage, x), x)
+    # Additions come by channel, kernel row, kernel column.
+    order = np.arange(taps).reshape(*window.kernel, -1).transpose(2, 0, 1).reshape(-1)
+    found = _Replayed(kernel, by_place(kernel.weights, window), order, stage, x)
+    return over_windows(found, window, x, kernel.padding)
