@@ -20,7 +20,7 @@ from fxnorm.runtime.layout import channels_first, channels_last
 
 Array = np.ndarray
 
-POINT = Window((1, 1), (1, 1), (1, 1), (0, 0), (0, 0))
+_POINT = Window((1, 1), (1, 1), (1, 1), (0, 0), (0, 0))
 
 
 def linear(kernel: Linear, x: Format) -> Run | None:
@@ -113,7 +113,7 @@ class Rows(Protocol):
 
 def over_rows(found: Rows, x: Format) -> Run:
     """A dense layer: codes whose last axis is a row."""
-    columns = Columns(POINT, limbs_of(x), -x.min_code)
+    columns = Columns(_POINT, limbs_of(x), -x.min_code)
     step = max(1, PIECE // max(found.taps * columns.limbs, 1))
 
     def run(inputs: Sequence[Array], tally: Tally) -> Array:
