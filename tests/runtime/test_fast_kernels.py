@@ -178,7 +178,7 @@ def test_scales_and_shifts():
         kernel = decided(operation, [x], y, draw(policies(draw(formats(2, 16)), most=20)))
         return None if kernel is None else (kernel, [x], [draw(codes(x.format, (2, *shape)))], y)
 
-    run_all(case, {"bytes": 35, "floats": 15, "overflowing": 20})
+    run_all(case, {"bytes": 35, "floats": 20, "overflowing": 20}, 120)
 
 
 @pytest.mark.parametrize("function", ["max", "mean"])
